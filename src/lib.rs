@@ -1,0 +1,7 @@
+//! Grantor: an OAuth 2.1 authorization server and OpenID Provider.
+//!
+//! Imports go downwards only (a test holds it):
+//! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
+//! `docs/architecture.md` is the map.
+
+pub mod types;

@@ -1,0 +1,231 @@
+//! Registered clients.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::redirect_uri::Destination;
+use super::{Algorithm, ClientId, GrantType, RedirectUri, Scope, Timestamp};
+
+/// A row of `clients`.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub id: ClientId,
+    /// SHA-256 of the secret; `None` of public clients.
+    pub secret_hash: Option<[u8; 32]>,
+    pub metadata: ClientMetadata,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// What is registered of a client, under the names of RFC 7591 §2 where it has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    pub client_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    #[serde(default)]
+    pub redirect_uris: Vec<RedirectUri>,
+    /// OpenID Connect RP-Initiated Logout §3.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
+    pub token_endpoint_auth_method: AuthMethod,
+    pub grant_types: Vec<GrantType>,
+    /// Every scope that the client may ask for.
+    #[serde(default)]
+    pub scope: Scope,
+    /// What it gets when it asks for none; else the server's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_scope: Option<Scope>,
+    #[serde(default = "default_id_token_alg")]
+    pub id_token_signed_response_alg: Algorithm,
+    /// `None` is the server's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pkce: Option<PkcePolicy>,
+    #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<Duration>,
+    #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub refresh_token_idle_lifetime: Option<Duration>,
+    #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub refresh_token_absolute_lifetime: Option<Duration>,
+    /// Issue refresh tokens without `offline_access` too.
+    #[serde(default)]
+    pub always_issue_refresh_token: bool,
+    /// A resource server: may introspect the access tokens of every client (RFC 7662 §2.1).
+    #[serde(default)]
+    pub resource_server: bool,
+    /// An application of the house: its users are not asked for consent, unless it asks for that.
+    #[serde(default)]
+    pub skip_consent: bool,
+}
+
+const fn default_id_token_alg() -> Algorithm {
+    Algorithm::Rs256
+}
+
+/// `token_endpoint_auth_method` (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// A public client.
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+impl AuthMethod {
+    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+impl FromStr for AuthMethod {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name).ok_or_else(|| {
+            format!("unknown authentication method {name:?}; known are {}", Self::ALL.map(Self::as_str).join(", "))
+        })
+    }
+}
+
+impl fmt::Display for AuthMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a client must use PKCE. Public clients always must (OAuth 2.1 §7.5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PkcePolicy {
+    #[default]
+    Required,
+    /// Confidential clients that ask for `openid` may leave it out: their `nonce` protects them.
+    Optional,
+}
+
+impl FromStr for PkcePolicy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            _ => Err(format!("unknown PKCE policy {name:?}; known are required, optional")),
+        }
+    }
+}
+
+impl Client {
+    pub fn is_public(&self) -> bool {
+        self.metadata.token_endpoint_auth_method == AuthMethod::None
+    }
+
+    pub fn is_disabled(&self) -> bool {
+        self.disabled_at.is_some()
+    }
+
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.metadata.grant_types.contains(&grant)
+    }
+
+    /// The registered redirect URI that `presented` is.
+    pub fn redirect_uri(&self, presented: &str) -> Option<&RedirectUri> {
+        self.metadata.redirect_uris.iter().find(|uri| uri.matches(presented))
+    }
+
+    /// Whether a browser page of this client may live at `origin` (CORS).
+    pub fn has_origin(&self, origin: &str) -> bool {
+        self.metadata.redirect_uris.iter().any(|uri| match uri.destination() {
+            // Any port of the developer's own machine, as for the redirect itself.
+            Destination::Loopback => uri.matches(&format!("{origin}{}", loopback_rest(uri.as_str()))),
+            Destination::Web => uri.origin().as_deref() == Some(origin),
+            Destination::PrivateUse => false,
+        })
+    }
+}
+
+/// Path and query of an http URI.
+fn loopback_rest(uri: &str) -> &str {
+    let after_scheme = "http://".len();
+    uri[after_scheme..].find(['/', '?']).map_or("", |at| &uri[after_scheme + at..])
+}
+
+impl ClientMetadata {
+    /// Holds what belongs together, together.
+    ///
+    /// # Errors
+    /// In words, naming the member and what to do.
+    pub fn validate(&self) -> Result<(), String> {
+        let name = self.client_name.trim();
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+            return Err("client_name must have 1 to 100 characters, and no control characters".into());
+        }
+        let uses = |grant| self.grant_types.contains(&grant);
+        if uses(GrantType::AuthorizationCode) && self.redirect_uris.is_empty() {
+            return Err("the authorization_code grant needs at least one redirect URI".into());
+        }
+        if uses(GrantType::RefreshToken) && !uses(GrantType::AuthorizationCode) {
+            return Err("the refresh_token grant needs the authorization_code grant beside it".into());
+        }
+        let public = self.token_endpoint_auth_method == AuthMethod::None;
+        // RFC 6749 §4.4: "MUST only be used by confidential clients".
+        if public && uses(GrantType::ClientCredentials) {
+            return Err("a public client cannot use the client_credentials grant".into());
+        }
+        // RFC 7662 §2.1: the endpoint must be protected.
+        if public && self.resource_server {
+            return Err("a resource server must authenticate, so it cannot be a public client".into());
+        }
+        if public && self.pkce == Some(PkcePolicy::Optional) {
+            return Err("PKCE is always required of public clients".into());
+        }
+        if let Some(default) = &self.default_scope
+            && !default.is_within(&self.scope)
+        {
+            return Err("default_scope must be within scope".into());
+        }
+        if !self.id_token_signed_response_alg.is_asymmetric() {
+            return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
+        }
+        if let Some(uri) = &self.client_uri
+            && !(uri.starts_with("https://") && url::Url::parse(uri).is_ok())
+        {
+            return Err("client_uri must be an https URL".into());
+        }
+        let lifetimes =
+            [self.access_token_lifetime, self.refresh_token_idle_lifetime, self.refresh_token_absolute_lifetime];
+        if lifetimes.into_iter().flatten().any(|lifetime| lifetime < Duration::from_secs(1)) {
+            return Err("a token lifetime must be at least one second".into());
+        }
+        Ok(())
+    }
+}
+
+/// Lifetimes as whole seconds, as registration documents have them.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => serializer.serialize_u64(duration.as_secs()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
+    }
+}

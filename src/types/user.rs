@@ -1,0 +1,82 @@
+//! People.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Scope, Timestamp, UserId};
+
+/// A row of `users`, without the password hash: that never leaves the store but to be verified.
+#[derive(Clone, Debug, Serialize)]
+pub struct User {
+    /// The `sub` of their tokens.
+    pub id: UserId,
+    /// As it was typed; unique without regard to case.
+    pub username: String,
+    pub email: Option<String>,
+    pub email_verified: bool,
+    /// Standard claims by name (OpenID Connect Core §5.1), `email` and `preferred_username` excepted.
+    pub claims: Map<String, Value>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// The claims that a scope asks for (OpenID Connect Core §5.4).
+pub const CLAIMS_OF_SCOPE: [(&str, &[&str]); 4] = [
+    (
+        "profile",
+        &[
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        ],
+    ),
+    ("email", &["email", "email_verified"]),
+    ("address", &["address"]),
+    ("phone", &["phone_number", "phone_number_verified"]),
+];
+
+/// Whether `name` is a claim that can be set freely on a user.
+pub fn is_settable_claim(name: &str) -> bool {
+    !matches!(name, "email" | "email_verified" | "preferred_username" | "updated_at")
+        && CLAIMS_OF_SCOPE.iter().any(|(_, names)| names.contains(&name))
+}
+
+impl User {
+    /// The name to greet them by, where they gave one.
+    pub fn name(&self) -> Option<&str> {
+        self.claims.get("name").and_then(Value::as_str)
+    }
+
+    /// One standard claim, if it is known of this user.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        match name {
+            "preferred_username" => Some(self.username.clone().into()),
+            "email" => self.email.clone().map(Into::into),
+            "email_verified" => self.email.as_ref().map(|_| self.email_verified.into()),
+            "updated_at" => Some(self.updated_at.secs().into()),
+            other => self.claims.get(other).cloned(),
+        }
+    }
+
+    /// The claims that the scopes of a token ask for, `sub` not among them.
+    pub fn claims_for(&self, scope: &Scope) -> Map<String, Value> {
+        CLAIMS_OF_SCOPE
+            .iter()
+            .filter(|(name, _)| scope.contains(name))
+            .flat_map(|(_, names)| names.iter())
+            .filter_map(|name| Some(((*name).to_owned(), self.claim(name)?)))
+            .collect()
+    }
+}
