@@ -4,4 +4,6 @@
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `docs/architecture.md` is the map.
 
+pub mod config;
+pub mod telemetry;
 pub mod types;
