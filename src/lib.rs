@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod crypto;
+pub mod oauth;
 pub mod store;
 pub mod telemetry;
 pub mod types;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::crypto::keys::{SigningKey, VerifyingKey, generate, kid_of};
 use crate::crypto::random::{self, Random};
-use crate::crypto::seal::KeyRing;
+use crate::crypto::{KeyRing, SigningKey, VerifyingKey};
 use crate::store::Store;
 use crate::types::{Algorithm, Fault, SealedKey, Timestamp};
 
@@ -57,7 +56,7 @@ impl KeySet {
     }
 
     /// The verifying half of a key by its id.
-    pub fn verifying(&self, kid: &str) -> Option<VerifyingKey> {
+    pub fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
         self.signing(kid).map(SigningKey::verifying)
     }
 
@@ -137,9 +136,9 @@ fn seal_context(id: &str, algorithm: Algorithm) -> String {
 }
 
 fn new_key(algorithm: Algorithm, ring: &KeyRing, rng: &dyn Random, now: Timestamp) -> Result<SealedKey, Fault> {
-    let material = generate(algorithm, rng).map_err(Fault::internal)?;
+    let material = SigningKey::generate(algorithm, rng).map_err(Fault::internal)?;
     let id = if algorithm.is_asymmetric() {
-        kid_of(algorithm, &material).map_err(Fault::internal)?
+        SigningKey::kid_of(algorithm, &material).map_err(Fault::internal)?
     } else {
         random::token(rng, 16)
     };

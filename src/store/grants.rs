@@ -328,17 +328,8 @@ impl Store {
         retry_window: Duration,
         now: Timestamp,
     ) -> Result<Rotation, Fault> {
-        const SELECT: &str = "SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
-                authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at
-            FROM grants WHERE id = $1 AND client_id = $2
-              AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $3";
-        let row: Option<GrantRow> = on!(self.on(), db => query_as(SELECT)
-            .bind(presented.grant.to_string())
-            .bind(presented.client.as_str())
-            .bind(now.micros())
-            .fetch_optional(db)
-            .await?);
-        let Some(grant) = row.map(Grant::try_from).transpose()? else { return Ok(Rotation::Unknown) };
+        let grant = self.living_grant(presented.grant, now).await?.filter(|grant| grant.client == *presented.client);
+        let Some(grant) = grant else { return Ok(Rotation::Unknown) };
         if presented.generation >= grant.generation {
             // Its own generation, and yet not taken: what it hangs on has ended. Or one that was never issued.
             return Ok(Rotation::Unknown);
@@ -348,6 +339,16 @@ impl Store {
             return Ok(Rotation::Repeated(Box::new(grant)));
         }
         Ok(Rotation::Reused)
+    }
+
+    /// A redeemed grant that has neither ended nor been revoked.
+    pub async fn living_grant(&self, id: GrantId, now: Timestamp) -> Result<Option<Grant>, Fault> {
+        const SELECT: &str = "SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at
+            FROM grants WHERE id = $1 AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $2";
+        let row: Option<GrantRow> = on!(self.on(), db => query_as(SELECT)
+            .bind(id.to_string()).bind(now.micros()).fetch_optional(db).await?);
+        row.map(Grant::try_from).transpose()
     }
 
     /// Revokes a grant and everything issued from it, durably before it returns.

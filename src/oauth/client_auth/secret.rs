@@ -9,9 +9,7 @@ use crate::types::Client;
 /// Compares hashes in constant time: the secret itself is not kept.
 pub(super) fn is_right(client: &Client, proof: &Proof) -> bool {
     match (&client.secret_hash, proof) {
-        (Some(stored), Proof::Secret(secret)) => {
-            hash::equal(stored, &hash::sha256(secret.expose_secret().as_bytes()))
-        }
+        (Some(stored), Proof::Secret(secret)) => hash::equal(stored, &hash::sha256(secret.expose_secret().as_bytes())),
         _ => false,
     }
 }
