@@ -4,9 +4,11 @@
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `docs/architecture.md` is the map.
 
+pub mod account;
 pub mod config;
 pub mod crypto;
 pub mod oauth;
 pub mod store;
 pub mod telemetry;
 pub mod types;
+pub mod web;

@@ -95,6 +95,25 @@ impl Store {
         rows.into_iter().map(Session::try_from).collect()
     }
 
+    /// Writes a new authentication of the same person into their session; `false` if it has ended meanwhile.
+    pub async fn renew_session(&self, session: &Session) -> Result<bool, Fault> {
+        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $3,
+                idle_expires_at = $5, expires_at = $6
+            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $3 AND expires_at > $3";
+        let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(session.id.to_string())
+            .bind(session.user.to_string())
+            .bind(session.authentication.at.micros())
+            .bind(methods)
+            .bind(session.idle_expires_at.micros())
+            .bind(session.expires_at.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
+        Ok(rows == 1)
+    }
+
     /// Notes that a session is in use. It never comes back to life by that.
     pub async fn touch_session(&self, id: SessionId, now: Timestamp, idle_expires_at: Timestamp) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE sessions SET seen_at = $2, idle_expires_at = $3

@@ -2,13 +2,13 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Answer, Validated};
+use super::{Answer, Validated, Visit};
 use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::oauth::{Context, Error};
 use crate::store::{NewGrant, PendingRequest};
-use crate::types::{Fault, GrantId, GrantType, Session};
+use crate::types::{GrantId, GrantType, Session};
 
 /// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
 /// its hash alone.
@@ -38,36 +38,30 @@ impl Code {
     }
 }
 
-/// For a request that needed no question, or whose question was answered before.
-pub(super) async fn issue(cx: &Context, validated: &Validated, session: &Session) -> Result<Answer, Fault> {
-    let code = Code::new(cx);
-    let grant = new_grant(cx, validated, session, &code);
-    if validated.client.metadata.skip_consent {
-        // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
-        let mut tx = cx.store.begin().await?;
-        tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
-        tx.create_grant(&grant).await?;
-        tx.commit().await?;
-    } else {
-        cx.store.create_grant(&grant).await?;
-    }
-    Ok(code.into_answer())
-}
-
-/// For a request that was just allowed: all of it happens, or nothing.
-pub(super) async fn issue_with_consent(
+/// Writes the grant; with it, in one transaction, what belongs to it: all of it happens, or nothing.
+pub(super) async fn issue(
     cx: &Context,
     validated: &Validated,
-    pending: &PendingRequest,
+    visit: &Visit<'_>,
     session: &Session,
 ) -> Result<Answer, Error> {
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
+    // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
+    let consents = visit.allowed || validated.client.metadata.skip_consent;
+    if visit.pending.is_none() && !consents {
+        cx.store.create_grant(&grant).await?;
+        return Ok(code.into_answer());
+    }
     let mut tx = cx.store.begin().await?;
-    if !tx.spend_pending(pending).await? {
+    if let Some(pending) = visit.pending
+        && !tx.spend_pending(pending).await?
+    {
         return Err(answered_before());
     }
-    tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    if consents {
+        tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
     Ok(code.into_answer())

@@ -1,31 +1,27 @@
 //! Step 5: did they allow it?
 
-use super::{Answer, NeedConsent, Outcome, Validated};
+use super::{NeedConsent, Step, Validated, Visit};
 use crate::oauth::Context;
 use crate::oauth::error::consent_required;
 use crate::types::redirect_uri::Destination;
-use crate::types::{Fault, Session, User};
+use crate::types::{Fault, User};
 
-/// What to show first; `None` when it was allowed before.
+/// What to show first; `None` when it was allowed before, or just now.
 pub(super) async fn ask(
     cx: &Context,
     validated: &Validated,
-    session: &Session,
-    user: &User,
-) -> Result<Option<Outcome>, Fault> {
-    if !must_ask(cx, validated, user).await? {
+    visit: &Visit<'_>,
+    user: User,
+) -> Result<Option<Step>, Fault> {
+    if visit.allowed || !must_ask(cx, validated, &user).await? {
         return Ok(None);
     }
     // OpenID Connect Core §3.1.2.6
     if validated.request.prompt.none {
-        let answer = Answer::Error(consent_required("the user has not allowed this yet"));
-        return Ok(Some(Outcome::Redirect(validated.target.clone(), answer)));
+        return Ok(Some(Step::Refuse(consent_required("the user has not allowed this yet"))));
     }
-    Ok(Some(Outcome::NeedConsent(Box::new(NeedConsent {
-        user: user.clone(),
-        session: session.clone(),
-        scope: validated.request.scope.clone(),
-    }))))
+    let scope = validated.request.scope.clone();
+    Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 
 async fn must_ask(cx: &Context, validated: &Validated, user: &User) -> Result<bool, Fault> {

@@ -22,7 +22,7 @@ pub use target::{Answer, RedirectTarget};
 
 use super::{Context, Error, OAuthError};
 use crate::store::PendingRequest;
-use crate::types::{Client, Fault, Params, Scope, Session, SessionId, Timestamp, User};
+use crate::types::{Client, Fault, Params, Scope, Session, SessionId, User};
 
 /// Who asks for what, and where the answer goes: everything that was proved of a request before anybody was asked.
 pub struct Validated {
@@ -41,20 +41,22 @@ pub enum Refusal {
 }
 
 /// What is known of the browser that brings the request.
-#[derive(Clone, Copy, Debug)]
-pub struct Visit {
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
     /// The account that is signed in there.
     pub session: Option<SessionId>,
-    /// The account that was chosen, or signed in, for this very request.
-    pub chosen: Option<SessionId>,
-    /// When the request first came.
-    pub received_at: Timestamp,
+    /// The request as it waited for its user; `None` when it comes for the first time.
+    pub pending: Option<&'a PendingRequest>,
+    /// The person has just allowed it.
+    pub allowed: bool,
 }
 
 /// What is to be done next.
-pub enum Outcome {
-    /// The answer is ready; a pending request, if there is one, is spent.
-    Redirect(RedirectTarget, Answer),
+pub enum Step {
+    /// All questions are answered: the code can go out.
+    Ready(Session),
+    /// The client is told that it cannot be done.
+    Refuse(OAuthError),
     NeedSignIn(NeedSignIn),
     /// Which of the accounts? One is signed in; another may be.
     NeedAccount(Box<(Session, User)>),
@@ -68,7 +70,6 @@ pub struct NeedSignIn {
 
 pub struct NeedConsent {
     pub user: User,
-    pub session: Session,
     /// What is asked for, all of it.
     pub scope: Scope,
 }
@@ -86,47 +87,36 @@ pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusa
     }
 }
 
-/// Steps 4 to 6: either the answer, or what the person must do first.
+/// Steps 4 and 5: what the person must do first, if anything. Changes nothing.
 ///
 /// # Errors
-/// Only faults: what a client may know is an `Outcome::Redirect`.
-pub async fn decide(cx: &Context, validated: &Validated, visit: &Visit) -> Result<Outcome, Fault> {
+/// Only faults: what a client may know is `Step::Refuse`.
+pub async fn next(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Step, Fault> {
     let (session, user) = match session::find(cx, validated, visit).await? {
         session::Found::Fresh(session, user) => (session, user),
-        session::Found::Missing(next) => return Ok(next),
+        session::Found::Missing(step) => return Ok(step),
     };
-    if let Some(next) = consent::ask(cx, validated, &session, &user).await? {
-        return Ok(next);
-    }
-    let answer = code::issue(cx, validated, &session).await?;
-    Ok(Outcome::Redirect(validated.target.clone(), answer))
+    Ok(consent::ask(cx, validated, visit, user).await?.unwrap_or(Step::Ready(session)))
 }
 
-/// The person allowed it: consent, grant and the end of the pending request are one transaction.
+/// Step 6: the grant, the consent and the end of the waiting request are written, and the answer is the code.
 ///
 /// # Errors
-/// A fault, or `Outcome`s other than the redirect when the session ended meanwhile.
-pub async fn allow(
+/// `invalid_request` when the waiting request was answered before.
+pub async fn finish(
     cx: &Context,
     validated: &Validated,
-    pending: &PendingRequest,
-    visit: &Visit,
-) -> Result<Outcome, Error> {
-    match session::find(cx, validated, visit).await? {
-        session::Found::Missing(next) => Ok(next),
-        session::Found::Fresh(session, _) => {
-            let answer = code::issue_with_consent(cx, validated, pending, &session).await?;
-            Ok(Outcome::Redirect(validated.target.clone(), answer))
-        }
-    }
+    visit: &Visit<'_>,
+    session: &Session,
+) -> Result<Answer, Error> {
+    code::issue(cx, validated, visit, session).await
 }
 
 /// The person did not allow it, or turned away (RFC 6749 §4.1.2.1: `access_denied`).
 ///
 /// # Errors
 /// `invalid_request` when the request was answered before.
-pub async fn deny(cx: &Context, validated: &Validated, pending: &PendingRequest) -> Result<Outcome, Error> {
+pub async fn deny(cx: &Context, pending: &PendingRequest) -> Result<Answer, Error> {
     code::spend(cx, pending).await?;
-    let answer = Answer::Error(super::error::access_denied("the user did not allow it"));
-    Ok(Outcome::Redirect(validated.target.clone(), answer))
+    Ok(Answer::Error(super::error::access_denied("the user did not allow it")))
 }

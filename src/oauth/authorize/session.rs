@@ -1,6 +1,6 @@
 //! Step 4: who is there, and did they prove it recently enough?
 
-use super::{Answer, NeedSignIn, Outcome, Validated, Visit};
+use super::{NeedSignIn, Step, Validated, Visit};
 use crate::oauth::Context;
 use crate::oauth::error::login_required;
 use crate::types::{Fault, Session, User};
@@ -8,25 +8,25 @@ use crate::types::{Fault, Session, User};
 pub(super) enum Found {
     Fresh(Session, User),
     /// What to do first.
-    Missing(Outcome),
+    Missing(Step),
 }
 
-pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit) -> Result<Found, Fault> {
+pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Found, Fault> {
     let request = &validated.request;
     let Some((session, user)) = signed_in(cx, visit).await? else {
         return Ok(sign_in(validated, None));
     };
     // Signed in, or chosen, for this very request.
-    let chosen = visit.chosen == Some(session.id);
-    let just_now = chosen && session.authentication.at >= visit.received_at;
+    let chosen = visit.pending.filter(|pending| pending.chosen_session == Some(session.id));
+    let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
 
     // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
     if request.expected_user.is_some_and(|expected| expected != user.id) {
         return Ok(sign_in(validated, None));
     }
     // OpenID Connect Core §3.1.2.1: "SHOULD prompt the End-User to select a user account".
-    if request.prompt.select_account && !chosen {
-        return Ok(Found::Missing(Outcome::NeedAccount(Box::new((session, user)))));
+    if request.prompt.select_account && chosen.is_none() {
+        return Ok(Found::Missing(Step::NeedAccount(Box::new((session, user)))));
     }
     // OpenID Connect Core §3.1.2.1: `login`, and `max_age` counted from the last active authentication.
     let too_old = request.max_age.is_some_and(|max_age| cx.now.since(session.authentication.at) > max_age);
@@ -37,8 +37,8 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit) -> 
     Ok(Found::Fresh(session, user))
 }
 
-async fn signed_in(cx: &Context, visit: &Visit) -> Result<Option<(Session, User)>, Fault> {
-    let Some(id) = visit.chosen.or(visit.session) else { return Ok(None) };
+async fn signed_in(cx: &Context, visit: &Visit<'_>) -> Result<Option<(Session, User)>, Fault> {
+    let Some(id) = visit.pending.and_then(|pending| pending.chosen_session).or(visit.session) else { return Ok(None) };
     let Some(session) = cx.store.session(id, cx.now).await? else { return Ok(None) };
     let user = cx.store.user(session.user).await?;
     Ok(user.map(|user| (session, user)))
@@ -47,10 +47,10 @@ async fn signed_in(cx: &Context, visit: &Visit) -> Result<Option<(Session, User)
 fn sign_in(validated: &Validated, again: Option<User>) -> Found {
     // OpenID Connect Core §3.1.2.6
     if validated.request.prompt.none {
-        let answer = Answer::Error(login_required("the user is not signed in, or not recently enough"));
-        return Found::Missing(Outcome::Redirect(validated.target.clone(), answer));
+        let refusal = login_required("the user is not signed in, or not recently enough");
+        return Found::Missing(Step::Refuse(refusal));
     }
-    Found::Missing(Outcome::NeedSignIn(NeedSignIn { again }))
+    Found::Missing(Step::NeedSignIn(NeedSignIn { again }))
 }
 
 /// Keeps a session in use alive; a write every few minutes at most.
