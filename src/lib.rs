@@ -4,6 +4,8 @@
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `docs/architecture.md` is the map.
 
+pub mod account;
+pub mod app;
 pub mod config;
 pub mod crypto;
 pub mod store;

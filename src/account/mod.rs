@@ -1,0 +1,4 @@
+//! People and what they have here.
+
+pub mod names;
+pub mod password;

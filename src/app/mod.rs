@@ -1,0 +1,3 @@
+//! The wiring: configuration in, a running server out.
+
+pub mod data;
