@@ -5,8 +5,10 @@
 //! `docs/architecture.md` is the map.
 
 pub mod account;
+pub mod app;
 pub mod config;
 pub mod crypto;
+pub mod jobs;
 pub mod oauth;
 pub mod store;
 pub mod telemetry;

@@ -6,7 +6,9 @@
 //! | `sign_in` | from name and password to a session (ASVS V6.3, V7.2) |
 //! | `overview` | what the account page shows and ends (ASVS V7.5.2, V10.7.3) |
 
+pub mod names;
 pub mod overview;
+pub mod password;
 pub mod sign_in;
 
 use std::sync::Arc;
