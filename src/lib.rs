@@ -4,4 +4,5 @@
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `docs/architecture.md` is the map.
 
+pub mod demo;
 pub mod types;
