@@ -8,6 +8,7 @@ pub mod account;
 pub mod app;
 pub mod config;
 pub mod crypto;
+pub mod demo;
 pub mod jobs;
 pub mod oauth;
 pub mod store;
