@@ -1,6 +1,8 @@
 //! What a username and an e-mail address may be.
 
-use crate::types::UserId;
+use serde_json::Value;
+
+use crate::types::{User, UserId};
 
 /// RFC 5321 §4.5.3.1.3, less the angle brackets.
 const MAX_EMAIL: usize = 254;
@@ -59,8 +61,16 @@ pub fn settle(username: &str, email: Option<&str>) -> Result<Option<String>, Nam
     }
 }
 
+/// What is known of a user, and so no password of theirs may be made of (ASVS 6.2.11).
+pub fn context_of(user: &User) -> Vec<&str> {
+    let names = ["name", "given_name", "family_name", "nickname"];
+    let claims = names.into_iter().filter_map(|name| user.claims.get(name).and_then(Value::as_str));
+    let email = user.email.as_deref().map(local_part);
+    [local_part(&user.username)].into_iter().chain(email).chain(claims).collect()
+}
+
 /// The part of an address that says who it is, and not where.
-pub fn local_part(email: &str) -> &str {
+fn local_part(email: &str) -> &str {
     email.rsplit_once('@').map_or(email, |(local, _)| local)
 }
 

@@ -116,6 +116,29 @@ impl Tx {
         Ok(Stored::from_rows(rows))
     }
 
+    /// Writes names and claims, if the row is still the one that was read as `user` and the names are not another's.
+    pub async fn update_user(&mut self, user: &User, now: Timestamp) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET username = $3, username_key = $4, email = $5, email_key = $6,
+                email_verified = $7, claims = $8, updated_at = $9
+            WHERE id = $1 AND updated_at = $2
+              AND NOT EXISTS (SELECT 1 FROM users AS others
+                              WHERE others.id <> $1 AND (others.username_key = $4 OR others.email_key = $6))";
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(user.id.to_string())
+            .bind(user.updated_at.micros())
+            .bind(&user.username)
+            .bind(key(&user.username))
+            .bind(&user.email)
+            .bind(user.email.as_deref().map(key))
+            .bind(user.email_verified)
+            .bind(serde_json::to_string(&user.claims).map_err(Fault::internal)?)
+            .bind(now.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
+        Ok(Stored::from_rows(rows))
+    }
+
     /// Sets another password and ends every session begun with the old one. `Conflict` if there is no such user.
     pub async fn set_password(&mut self, id: UserId, hash: &str, now: Timestamp) -> Result<Stored, Fault> {
         const UPDATE: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";

@@ -1,4 +1,5 @@
 //! The integration tests: one binary, so that they link once and share one PostgreSQL cluster.
 
+mod cli;
 mod oauth;
 mod support;
