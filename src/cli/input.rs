@@ -9,6 +9,7 @@ use serde_json::Value;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Usage;
+use crate::oauth::engine;
 use crate::types::Scope;
 use crate::types::user::is_settable_claim;
 
@@ -66,12 +67,7 @@ fn check_client_secret(secret: &str) -> Result<(), Usage> {
 
 /// Scope tokens between spaces (RFC 6749 §3.3).
 pub fn scope(text: &str) -> Result<Scope, String> {
-    // To be replaced by `oauth::engine::scope`.
-    let is_token = |token: &str| token.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-    match text.split(' ').find(|token| !is_token(token)) {
-        Some(_) => Err("the scope holds a character that RFC 6749 section 3.3 forbids".into()),
-        None => Ok(Scope::from(text)),
-    }
+    engine::scope(text).map_err(|error| error.description.into_owned())
 }
 
 /// A lifetime such as `10m`; registration documents have whole seconds.

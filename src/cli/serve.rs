@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Overrides;
+use crate::app::{self, Ambient, App};
+use crate::config::{self, Config, Overrides};
+use crate::telemetry;
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -25,6 +28,26 @@ pub struct ServeArgs {
 
 pub async fn run(args: ServeArgs, overrides: Overrides) -> anyhow::Result<()> {
     let ServeArgs { listen, issuer, tls_cert, tls_key } = args;
-    let _overrides = Overrides { listen, issuer, tls_cert, tls_key, ..overrides };
-    anyhow::bail!("not yet")
+    let overrides = Overrides { listen, issuer, tls_cert, tls_key, ..overrides };
+    let config = Config::load(&overrides, config::environment())?;
+    telemetry::init(&config.log);
+
+    let (issuer, database) = (config.server.issuer.clone(), config.database_url());
+    let listener = app::listen(config.server.listen)?;
+    let address = listener.local_addr()?;
+    let app = App::start(config, Ambient::system()).await?;
+    tracing::info!(%issuer, %address, %database, "ready");
+    app.serve(listener, stopped()?).await
+}
+
+/// Until somebody asks the process to stop: SIGTERM, or Ctrl-C.
+pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
