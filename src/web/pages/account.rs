@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::words::{ago, day, scope_words};
+use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
 use crate::store::Consent;
 use crate::types::{Client, ClientId, RedirectUri, Session, SessionId, Timestamp, User};
@@ -55,7 +55,7 @@ impl ApplicationView {
             initial: initial(name),
             name: name.to_owned(),
             host: client.and_then(|client| client.metadata.redirect_uris.first()).map(RedirectUri::display_host),
-            permissions: consent.scope.tokens().map(words).collect(),
+            permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
             since: day(consent.granted_at),
         }
     }

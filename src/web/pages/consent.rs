@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::words::{ScopeView, scope_words, span};
+use super::words::{ScopeView, in_reading_order, scope_words, span};
 use super::{ClientView, Site, forged};
 use crate::oauth::authorize::{NeedConsent, Step};
 use crate::oauth::scope::OFFLINE_ACCESS;
@@ -74,7 +74,10 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
         verified: true,
         local: client.is_public() && target.destination() != Destination::Web,
         username: need.user.username.clone(),
-        scopes: need.scope.tokens().map(|token| scope_words(&services.config, token, Some(&need.user))).collect(),
+        scopes: in_reading_order(&need.scope)
+            .into_iter()
+            .map(|token| scope_words(&services.config, token, Some(&need.user)))
+            .collect(),
         duration: if need.scope.contains(OFFLINE_ACCESS) {
             format!("Until you withdraw it, {} at most.", span(services.config.refresh.absolute(client)))
         } else {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::config::Config;
-use crate::types::{Timestamp, User};
+use crate::oauth::scope::OFFLINE_ACCESS;
+use crate::types::{Scope, Timestamp, User};
 
 /// One thing that an application may do.
 pub struct ScopeView {
@@ -16,16 +17,29 @@ pub struct ScopeView {
     pub detail: String,
 }
 
+/// The scopes in the order in which a person reads them: who they are, what else, and for how long.
+pub fn in_reading_order(scope: &Scope) -> Vec<&str> {
+    const FIRST: [&str; 5] = ["openid", "profile", "email", "phone", "address"];
+    let place = |token: &&str| match FIRST.iter().position(|first| first == token) {
+        Some(place) => place,
+        None if *token == OFFLINE_ACCESS => usize::MAX,
+        None => FIRST.len(),
+    };
+    let mut tokens: Vec<_> = scope.tokens().collect();
+    tokens.sort_by_key(place);
+    tokens
+}
+
 /// A scope in words: ours for the standard ones, the administrator's for the others.
 pub fn scope_words(config: &Config, scope: &str, user: Option<&User>) -> ScopeView {
     let view = |icon, title: &str, detail: String| ScopeView { icon, title: title.to_owned(), detail };
     let claim = |name: &str| user.and_then(|user| user.claim(name)).and_then(|value| value.as_str().map(str::to_owned));
     match scope {
-        "openid" => view("openid", "Know that it is you", "A number of yours, and when you signed in".to_owned()),
+        "openid" => view("openid", "Know that it is you", "Your account’s id, and when you signed in".to_owned()),
         "profile" => {
             let detail = match (user.and_then(User::name), user) {
-                (Some(name), Some(user)) => format!("{name}, {}, and what else your profile says", user.username),
-                (None, Some(user)) => format!("{}, and what else your profile says", user.username),
+                (Some(name), Some(user)) => format!("Your profile: {name}, {}", user.username),
+                (None, Some(user)) => format!("Your profile: {}", user.username),
                 _ => "Your name, user name and profile".to_owned(),
             };
             view("person", "See who you are", detail)
@@ -39,9 +53,7 @@ pub fn scope_words(config: &Config, scope: &str, user: Option<&User>) -> ScopeVi
             view("phone", "See your telephone number", detail)
         }
         "address" => view("home", "See your postal address", String::new()),
-        "offline_access" => {
-            view("clock", "Stay connected while you are away", "Even when you are signed out".to_owned())
-        }
+        OFFLINE_ACCESS => view("clock", "Stay connected while you are away", "Even when you are signed out".to_owned()),
         other => match config.scopes.words(other) {
             Some(words) => view("key", &words.title, words.detail.clone().unwrap_or_default()),
             None => view("key", &format!("Use “{other}”"), String::new()),
@@ -78,6 +90,12 @@ pub fn day(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scopes_are_read_from_who_to_what_to_how_long() {
+        let scope = Scope::from("offline_access email notes:read openid profile");
+        assert_eq!(in_reading_order(&scope), ["openid", "profile", "email", "notes:read", "offline_access"]);
+    }
 
     #[test]
     fn times_are_said_as_people_say_them() {
