@@ -48,6 +48,7 @@ impl Accounts {
         let mut tx = self.store.begin().await?;
         let withdrawn = tx.withdraw_consent(user.id, client, now).await?;
         tx.commit().await?;
+        tracing::info!(target: "audit", event = "consent_withdrawn", user = %user.id, %client);
         Ok(withdrawn)
     }
 

@@ -43,7 +43,12 @@ impl Accounts {
         };
         let user = match (verdict, credentials) {
             (Verdict::Right | Verdict::RightButOutdated, Some(known)) if known.user.disabled_at.is_none() => known.user,
-            _ => return Ok(SignIn::Wrong),
+            (_, known) => {
+                // What was typed is not logged: people type their password into the wrong field.
+                let user = known.map(|known| known.user.id);
+                tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", ?user);
+                return Ok(SignIn::Wrong);
+            }
         };
         if let (Verdict::RightButOutdated, Some(hash)) = (verdict, &hash) {
             self.upgrade(&user, hash, attempt.password).await?;
@@ -121,6 +126,8 @@ impl Accounts {
     pub async fn end(&self, session: SessionId, ending: Ending, now: Timestamp) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
         tx.end_session(session, ending, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "session_ended", %session, ?ending);
+        Ok(())
     }
 }

@@ -21,12 +21,14 @@ pub async fn revoke(cx: &Context, client: &Client, params: &Params) -> Result<()
             return Err(not_yours().into());
         }
         cx.store.revoke_token(claims.jti, cx.now).await?;
+        tracing::info!(target: "audit", event = "token_revoked", client = %client.id, token = %claims.jti);
     } else if let Some(claims) = refresh_token::verify(cx, token) {
         if claims.client_id != client.id {
             return Err(not_yours().into());
         }
         // RFC 7009 §2.1: the access tokens "based on the same authorization grant" go with it.
         cx.store.revoke_grant(claims.grant, Reason::ByClient, cx.now).await?;
+        tracing::info!(target: "audit", event = "grant_revoked", client = %client.id, grant = %claims.grant);
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ pub fn no_token() -> Response {
 
 /// RFC 6749 §5.2
 pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
-    tracing::debug!(correlation_id = correlation_id(), code = error.code.as_str(), description = %error.description, "refused");
+    tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
     let body = json!({ "error": error.code.as_str(), "error_description": error.description });
     no_store((status, Json(body)).into_response())
 }
@@ -97,10 +97,9 @@ fn answer_to(fault: &Fault) -> (StatusCode, &'static str) {
 }
 
 pub fn log(fault: &Fault) {
-    let correlation_id = correlation_id();
     match fault.kind() {
-        FaultKind::Unavailable => tracing::warn!(correlation_id, %fault, "unavailable"),
-        FaultKind::Internal => tracing::error!(correlation_id, %fault, "fault"),
+        FaultKind::Unavailable => tracing::warn!(%fault, "unavailable"),
+        FaultKind::Internal => tracing::error!(%fault, "fault"),
     }
 }
 

@@ -64,6 +64,9 @@ pub(super) async fn issue(
     }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
+    if visit.allowed {
+        tracing::info!(target: "audit", event = "consent", user = %grant.user, client = %grant.client, scope = %grant.scope);
+    }
     Ok(code.into_answer())
 }
 

@@ -43,7 +43,11 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
             // OAuth 2.1 §2.4.1: a secret may come either way.
             AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
         };
-    if proved { Ok(client) } else { Err(invalid_client(FAILED).into()) }
+    if !proved {
+        tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", client = %client.id);
+        return Err(invalid_client(FAILED).into());
+    }
+    Ok(client)
 }
 
 /// As `authenticate`, for endpoints that only confidential clients may use.

@@ -73,6 +73,7 @@ async fn refuse(cx: &Context, request: &Request, code: RefusedCode) -> Error {
         return invalid_grant("redirect_uri is not the one of the authorization request").into();
     }
     if code.redeemed_at.is_some() {
+        tracing::warn!(target: "audit", event = "code_replayed", grant = %request.code.grant);
         // RFC 6749 §4.1.2: "SHOULD revoke (when possible) all tokens previously issued based on that code".
         return match cx.store.revoke_grant(request.code.grant, Reason::CodeReplay, cx.now).await {
             Ok(()) => invalid_grant("the code was used before, so everything issued for it is revoked").into(),

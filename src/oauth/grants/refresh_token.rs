@@ -52,6 +52,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
     match cx.store.rotate(&presented, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => Ok(issue::for_grant(cx, client, &grant, scope)?),
         Rotation::Reused => {
+            tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);
             // RFC 9700 §4.14.2: one of the two holders is a thief, and we cannot tell which.
             cx.store.revoke_grant(claims.grant, Reason::RefreshReuse, cx.now).await?;
             Err(invalid_grant("this refresh token was used before, so its grant is revoked").into())

@@ -4,6 +4,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
+use tracing::Instrument;
 
 use crate::crypto::random;
 use crate::web::Shared;
@@ -26,10 +27,13 @@ pub async fn trace(State(services): State<Shared>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let started_at = services.clock.now();
 
-    let mut response = CORRELATION.scope(id.clone(), next.run(request)).await;
+    // Whatever is logged on the way carries the id.
+    let span = tracing::info_span!("request", correlation_id = id);
+    let mut response = CORRELATION.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
 
     let micros = services.clock.now().since(started_at).as_micros();
-    tracing::info!(correlation_id = id, %method, route, status = response.status().as_u16(), micros, "request");
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::info!(%method, route, status, micros, "answered"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_CORRELATION_ID, value);
     }

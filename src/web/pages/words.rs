@@ -27,7 +27,8 @@ pub fn in_reading_order(scope: &Scope) -> Vec<&str> {
     };
     let mut tokens: Vec<_> = scope.tokens().collect();
     tokens.sort_by_key(place);
-    tokens
+    // Without any scope a token still says whose it is.
+    if tokens.is_empty() { vec!["openid"] } else { tokens }
 }
 
 /// A scope in words: ours for the standard ones, the administrator's for the others.
