@@ -188,8 +188,8 @@ impl Tx {
         const CONSENTS: &str = "DELETE FROM consents WHERE client_id = $1";
         let rows = on!(self.on(), db => query(CLIENT).bind(id.as_str()).execute(db).await?.rows_affected());
         if rows == 1 {
-            on!(self.on(), db => query(GRANTS).bind(id.as_str()).execute(db).await.map(|_| ()))?;
             on!(self.on(), db => query(CONSENTS).bind(id.as_str()).execute(db).await.map(|_| ()))?;
+            on!(self.on(), db => query(GRANTS).bind(id.as_str()).execute(db).await.map(|_| ()))?;
             self.record(Change::ClientDisabled(id.clone()), now).await?;
         }
         Ok(Stored::from_rows(rows))

@@ -74,14 +74,16 @@ impl Store {
         row.map(User::try_from).transpose()
     }
 
+    /// Who signs in by this name, with the hash of their password.
     pub async fn credentials(&self, login: &str) -> Result<Option<Credentials>, Fault> {
-        const SELECT: &str = "SELECT id, password_hash FROM users WHERE id = $1";
-        let Some(user) = self.user_by_login(login).await? else { return Ok(None) };
+        const SELECT: &str = "SELECT id, password_hash FROM users WHERE username_key = $1 OR email_key = $1
+            ORDER BY CASE WHEN username_key = $1 THEN 0 ELSE 1 END LIMIT 1";
+        // The same two questions whether there is such a user or not: time must not tell (ASVS 6.3.8).
+        let user = self.user_by_login(login).await?;
         let row: Option<PasswordRow> =
-            on!(self.on(), db => query_as(SELECT).bind(user.id.to_string()).fetch_optional(db).await?);
-        Ok(row
-            .filter(|row| row.id == user.id.to_string())
-            .map(|row| Credentials { user, password_hash: row.password_hash }))
+            on!(self.on(), db => query_as(SELECT).bind(key(login)).fetch_optional(db).await?);
+        let both = user.zip(row).filter(|(user, row)| row.id == user.id.to_string());
+        Ok(both.map(|(user, row)| Credentials { user, password_hash: row.password_hash }))
     }
 
     pub async fn users(&self) -> Result<Vec<User>, Fault> {
@@ -167,7 +169,8 @@ impl Tx {
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(id.to_string()).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
-            for statement in [GRANTS, SESSIONS] {
+            // The order in which every transaction takes its rows: sessions, consents, grants.
+            for statement in [SESSIONS, GRANTS] {
                 on!(self.on(), db => query(statement)
                     .bind(id.to_string()).bind(now.micros()).execute(db).await.map(|_| ()))?;
             }
@@ -196,7 +199,7 @@ impl Tx {
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
         let rows = on!(self.on(), db => query(USER).bind(id.to_string()).execute(db).await?.rows_affected());
         if rows == 1 {
-            for statement in [GRANTS, CONSENTS, SESSIONS] {
+            for statement in [SESSIONS, CONSENTS, GRANTS] {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
             self.record(Change::UserDisabled(id), now).await?;

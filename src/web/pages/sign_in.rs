@@ -7,7 +7,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::{ClientView, Site, forged};
 use crate::account::sign_in::{Attempt, SignIn};
-use crate::oauth::authorize::Step;
+use crate::oauth::Context;
+use crate::oauth::authorize::{NeedSignIn, Step};
 use crate::types::{Fault, Params};
 use crate::web::browser::Browser;
 use crate::web::device;
@@ -87,7 +88,10 @@ pub async fn answer(
             services.store.choose_session(waiting.pending.id, session.id).await?;
             Ok(respond::see_other(&services.path(&waiting.resume_at())))
         }
-        SignIn::Wrong => render(&services, &mut browser, waiting.as_ref(), wrong(&params)).await,
+        SignIn::Wrong => {
+            let form = wrong(&cx, &browser, waiting.as_ref(), &params).await?;
+            render(&services, &mut browser, waiting.as_ref(), form).await
+        }
         SignIn::Busy => Err(Fault::unavailable(anyhow::anyhow!("too many people are signing in")).into()),
     }
 }
@@ -102,13 +106,19 @@ struct Form {
 }
 
 /// What was typed stays, the password excepted; the words do not tell which of the two was wrong (ASVS 6.3.8).
-fn wrong(params: &Params) -> Form {
-    let error = "The user name or the password is not right. Check both and try again.";
-    Form {
-        username: params.get("username").unwrap_or_default().to_owned(),
-        locked: false,
-        error: Some(error.to_owned()),
-    }
+async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, params: &Params) -> Result<Form, PageError> {
+    let username = params.get("username").unwrap_or_default().to_owned();
+    let again = match waiting {
+        Some(waiting) => matches!(waiting.next(cx, browser).await?,
+            Step::NeedSignIn(NeedSignIn { again: Some(user) }) if user.username == username),
+        None => false,
+    };
+    let error = if again {
+        "The password is not right. Try again."
+    } else {
+        "The user name or the password is not right. Check both and try again."
+    };
+    Ok(Form { username, locked: again, error: Some(error.to_owned()) })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
