@@ -4,4 +4,15 @@
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `docs/architecture.md` is the map.
 
+pub mod account;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod crypto;
+pub mod demo;
+pub mod jobs;
+pub mod oauth;
+pub mod store;
+pub mod telemetry;
 pub mod types;
+pub mod web;

@@ -1,5 +1,40 @@
-//! What the tests stand on: databases, a browser, and what keeps them from outliving the run.
+//! What the tests stand on: databases, a server, a person with a browser, a relying party.
 
+pub mod app;
 pub mod browser;
 mod keeper;
+pub mod party;
+pub mod person;
 pub mod postgres;
+
+pub use app::{Engine, TestApp, TestClock};
+pub use party::{Answer, Party, Pkce, Tokens};
+pub use person::{Page, Person};
+
+/// Makes two tests of one function, on SQLite and on PostgreSQL:
+///
+/// ```text
+/// each_database!(a_code_works_once);
+/// async fn a_code_works_once(app: TestApp) { … }
+/// ```
+#[macro_export]
+macro_rules! each_database {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::support::TestApp::spawn($crate::support::Engine::Sqlite).await).await;
+                }
+            )+
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::support::TestApp::spawn($crate::support::Engine::Postgres).await).await;
+                }
+            )+
+        }
+    };
+}

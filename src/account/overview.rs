@@ -1,0 +1,66 @@
+//! What a person sees of their account, and may end.
+
+use std::sync::Arc;
+
+use super::Accounts;
+use crate::store::{Consent, Ending};
+use crate::types::{Client, ClientId, Fault, Session, SessionId, Timestamp, User};
+
+/// Everything on the account page.
+pub struct Overview {
+    /// What was allowed, with the client where it is still registered.
+    pub consents: Vec<(Consent, Option<Arc<Client>>)>,
+    pub sessions: Vec<Session>,
+}
+
+impl Accounts {
+    /// The living session of a browser, and whose it is.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn signed_in(
+        &self,
+        session: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<(Session, User)>, Fault> {
+        let Some(id) = session else { return Ok(None) };
+        let Some(session) = self.store.session(id, now).await? else { return Ok(None) };
+        Ok(self.store.user(session.user).await?.map(|user| (session, user)))
+    }
+
+    /// # Errors
+    /// When the database is away.
+    pub async fn overview(&self, user: &User, now: Timestamp) -> Result<Overview, Fault> {
+        let mut consents = Vec::new();
+        for consent in self.store.consents_of(user.id).await? {
+            let client = self.store.client(&consent.client).await?;
+            consents.push((consent, client));
+        }
+        Ok(Overview { consents, sessions: self.store.sessions_of(user.id, now).await? })
+    }
+
+    /// Takes back what the user allowed a client: its grants and their tokens end (ASVS 10.7.3). `false` if there
+    /// was nothing to take back.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn withdraw(&self, user: &User, client: &ClientId, now: Timestamp) -> Result<bool, Fault> {
+        let mut tx = self.store.begin().await?;
+        let withdrawn = tx.withdraw_consent(user.id, client, now).await?;
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "consent_withdrawn", user = %user.id, %client);
+        Ok(withdrawn)
+    }
+
+    /// Ends one of the user's own sessions and everything under it (ASVS 7.5.2). `false` if it is not theirs.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end_own(&self, user: &User, session: SessionId, now: Timestamp) -> Result<bool, Fault> {
+        if !self.store.sessions_of(user.id, now).await?.iter().any(|own| own.id == session) {
+            return Ok(false);
+        }
+        self.end(session, Ending::Everything, now).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,133 @@
+//! Signing in by name and password.
+
+use secrecy::SecretString;
+
+use super::Accounts;
+use crate::crypto::{Busy, Verdict, random};
+use crate::store::Ending;
+use crate::types::{Authentication, Fault, Session, SessionId, Timestamp, User, UserId};
+
+/// What somebody typed into the sign-in form, and where.
+pub struct Attempt<'a> {
+    /// A user name or an e-mail address.
+    pub login: &'a str,
+    /// Verified exactly as typed (ASVS 6.2.8).
+    pub password: SecretString,
+    /// Kind of browser and machine, in words.
+    pub device: String,
+    /// Who is signed in there already.
+    pub current: Option<SessionId>,
+}
+
+/// What came of it.
+pub enum SignIn {
+    Done(Box<Session>),
+    /// Unknown name, wrong password, disabled account: one answer for all (ASVS 6.3.8).
+    Wrong,
+    /// Too many are signing in at this moment: 503, at once.
+    Busy,
+}
+
+impl Accounts {
+    /// Checks the password, and begins a session or renews the present one of the same person.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn sign_in(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<SignIn, Fault> {
+        let credentials = self.store.credentials(attempt.login).await?;
+        let hash = credentials.as_ref().and_then(|known| known.password_hash.clone());
+        // Without a hash the same work is done, so that time does not tell who exists (ASVS 6.3.8).
+        let verdict = match self.hashing.verify(hash.clone(), attempt.password.clone()).await {
+            Ok(verdict) => verdict,
+            Err(Busy) => return Ok(SignIn::Busy),
+        };
+        let user = match (verdict, credentials) {
+            (Verdict::Right | Verdict::RightButOutdated, Some(known)) if known.user.disabled_at.is_none() => known.user,
+            (_, known) => {
+                // What was typed is not logged: people type their password into the wrong field.
+                let user = known.map(|known| known.user.id);
+                tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", ?user);
+                return Ok(SignIn::Wrong);
+            }
+        };
+        if let (Verdict::RightButOutdated, Some(hash)) = (verdict, &hash) {
+            self.upgrade(&user, hash, attempt.password).await?;
+        }
+        self.begin_session(&user, attempt.device, attempt.current, now)
+            .await
+            .map(|session| SignIn::Done(Box::new(session)))
+    }
+
+    /// Hashes a password anew with today's parameters. If nobody has time for it, the next sign-in will.
+    async fn upgrade(&self, user: &User, old: &str, password: SecretString) -> Result<(), Fault> {
+        if let Ok(new) = self.hashing.hash(password, &*self.rng).await {
+            let mut tx = self.store.begin().await?;
+            tx.upgrade_password(user.id, old, &new).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_session(
+        &self,
+        user: &User,
+        device: String,
+        current: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Session, Fault> {
+        let present = match current {
+            Some(id) => self.store.session(id, now).await?,
+            None => None,
+        };
+        match present {
+            // The same person again: the session goes on, and so do the tokens that hang on it.
+            Some(session) if session.user == user.id => {
+                let renewed = self.renewed(session, now);
+                if self.store.renew_session(&renewed).await? {
+                    return Ok(renewed);
+                }
+            }
+            // Somebody else: whoever was there is signed out.
+            Some(other) => self.end(other.id, Ending::SignOut, now).await?,
+            None => {}
+        }
+        let session = self.new_session(user.id, device, now);
+        self.store.create_session(&session).await?;
+        Ok(session)
+    }
+
+    fn renewed(&self, session: Session, now: Timestamp) -> Session {
+        Session {
+            authentication: Authentication::by_password(now),
+            seen_at: now,
+            idle_expires_at: now.plus(self.config.session.idle_lifetime),
+            expires_at: now.plus(self.config.session.absolute_lifetime),
+            ..session
+        }
+    }
+
+    fn new_session(&self, user: UserId, device: String, now: Timestamp) -> Session {
+        Session {
+            id: SessionId::new(random::uuid_v4(&*self.rng)),
+            user,
+            authentication: Authentication::by_password(now),
+            device,
+            created_at: now,
+            seen_at: now,
+            idle_expires_at: now.plus(self.config.session.idle_lifetime),
+            expires_at: now.plus(self.config.session.absolute_lifetime),
+        }
+    }
+
+    /// Ends a session and what hangs on it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end(&self, session: SessionId, ending: Ending, now: Timestamp) -> Result<(), Fault> {
+        let mut tx = self.store.begin().await?;
+        tx.end_session(session, ending, now).await?;
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "session_ended", %session, ?ending);
+        Ok(())
+    }
+}

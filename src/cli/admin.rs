@@ -1,0 +1,79 @@
+//! What every administrative command works with: the database itself, whether a server runs on it or not. A running
+//! server hears of each change by the feed.
+
+use std::sync::Arc;
+
+use anyhow::{anyhow, bail};
+
+use crate::app::data;
+use crate::config::{self, Config, Overrides};
+use crate::crypto::SystemRandom;
+use crate::store::{Store, Stored};
+use crate::types::{Client, ClientId, Clock, SystemClock, Timestamp, User, UserId};
+
+/// How often a change is tried again that another forestalled.
+const ATTEMPTS: usize = 5;
+
+pub struct Admin {
+    pub config: Config,
+    pub store: Store,
+    pub rng: SystemRandom,
+    clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    pub async fn open(overrides: &Overrides) -> anyhow::Result<Self> {
+        let config = Config::load(overrides, config::environment())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        data::prepare(&config)?;
+        let store = data::open_store(&config, Arc::clone(&clock)).await?;
+        Ok(Self { config, store, rng: SystemRandom::new(), clock })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub async fn client(&self, id: &ClientId) -> anyhow::Result<Client> {
+        let client = self.store.client(id).await?;
+        client.map(Arc::unwrap_or_clone).ok_or_else(|| anyhow!("no client has the id {id}"))
+    }
+
+    /// The user of this id, username or e-mail address.
+    pub async fn user(&self, named: &str) -> anyhow::Result<User> {
+        if let Some(id) = UserId::parse(named)
+            && let Some(user) = self.store.user(id).await?
+        {
+            return Ok(user);
+        }
+        let user = self.store.user_by_login(named).await?;
+        user.ok_or_else(|| anyhow!("no user has the username, e-mail address or id {named:?}"))
+    }
+
+    /// Changes what is registered of a client, on top of whatever others change at the same time. What is so already is
+    /// not written.
+    pub async fn change_client(
+        &self,
+        id: &ClientId,
+        change: impl Fn(&mut Client) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Client> {
+        for _ in 0..ATTEMPTS {
+            let before = self.client(id).await?;
+            let mut client = before.clone();
+            change(&mut client)?;
+            if (&client.metadata, client.secret_hash) == (&before.metadata, before.secret_hash) {
+                return Ok(client);
+            }
+            let now = self.now();
+            let mut tx = self.store.begin().await?;
+            if tx.update_client(&client, now).await? == Stored::Stored {
+                tx.commit().await?;
+                return Ok(Client { updated_at: now, ..client });
+            }
+            drop(tx);
+            // Forgets what was read of it.
+            self.store.read_changes().await?;
+        }
+        bail!("the client {id} is being changed by others all the time: nothing was changed, try again")
+    }
+}

@@ -1,0 +1,128 @@
+//! `grantor client create`.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use secrecy::SecretString;
+
+use super::secret::hash;
+use super::settings::{Settings, check};
+use super::{document, report};
+use crate::cli::{Admin, Usage, input, output};
+use crate::crypto::Random;
+use crate::crypto::random::{secret, token};
+use crate::store::Stored;
+use crate::types::{Algorithm, AuthMethod, Client, ClientId, ClientMetadata, GrantType, Scope};
+
+#[derive(Args)]
+pub struct Create {
+    /// What users are shown as the client's name.
+    #[arg(long)]
+    name: String,
+    /// The client_id. By default a random one.
+    #[arg(long)]
+    id: Option<ClientId>,
+    /// A client that cannot keep a secret: an application in a browser, on a phone or a desk.
+    #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
+    public: bool,
+    /// client_secret_basic, client_secret_post or none. [default: client_secret_basic]
+    #[arg(long, value_name = "METHOD")]
+    auth_method: Option<AuthMethod>,
+    /// Read the secret from standard input instead of making one.
+    #[arg(long)]
+    secret_stdin: bool,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print the client information response of RFC 7591.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Create {
+    pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
+        let metadata = self.metadata();
+        check(&metadata, admin)?;
+        let (given, made) = self.secrets(admin, metadata.token_endpoint_auth_method)?;
+        let secret = given.as_ref().or(made.as_ref());
+        let now = admin.now();
+        let client = Client {
+            id: match &self.id {
+                Some(id) => id.clone(),
+                None => new_id(&admin.rng).context("no id could be made")?,
+            },
+            secret_hash: secret.map(hash),
+            metadata,
+            created_at: now,
+            updated_at: now,
+            disabled_at: None,
+        };
+        let mut tx = admin.store.begin().await?;
+        if tx.insert_client(&client).await? == Stored::Conflict {
+            bail!("there is a client with the id {} already", client.id);
+        }
+        tx.commit().await?;
+
+        if self.json {
+            return output::json(&document(&client, made.as_ref())?);
+        }
+        let mut text = report(&format!("Registered {}.", client.metadata.client_name), &client, made.as_ref());
+        if client.metadata.scope.is_empty() {
+            text += "\nIt may ask for no scope yet. To let it, as an example:\n";
+            text += &format!("  grantor client update {} --scope \"openid profile email\"\n", client.id);
+        }
+        Ok(text)
+    }
+
+    fn metadata(&self) -> ClientMetadata {
+        let auth_method = self.auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
+        let mut metadata = ClientMetadata {
+            client_name: self.name.clone(),
+            client_uri: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            token_endpoint_auth_method: if self.public { AuthMethod::None } else { auth_method },
+            grant_types: Vec::new(),
+            scope: Scope::default(),
+            default_scope: None,
+            id_token_signed_response_alg: Algorithm::Rs256,
+            pkce: None,
+            access_token_lifetime: None,
+            refresh_token_idle_lifetime: None,
+            refresh_token_absolute_lifetime: None,
+            always_issue_refresh_token: false,
+            resource_server: false,
+            skip_consent: false,
+        };
+        self.settings.apply(&mut metadata);
+        if metadata.grant_types.is_empty() {
+            // A public client without redirect URIs is told what it lacks, not what it did not ask for.
+            let public = metadata.token_endpoint_auth_method == AuthMethod::None;
+            metadata.grant_types = if metadata.redirect_uris.is_empty() && !public {
+                vec![GrantType::ClientCredentials]
+            } else {
+                vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
+            };
+        }
+        metadata
+    }
+
+    /// The secret that was given, or the one that is made.
+    fn secrets(
+        &self,
+        admin: &Admin,
+        method: AuthMethod,
+    ) -> anyhow::Result<(Option<SecretString>, Option<SecretString>)> {
+        match (method, self.secret_stdin) {
+            (AuthMethod::None, true) => {
+                Err(Usage("a public client has no secret: leave --secret-stdin out".into()).into())
+            }
+            (AuthMethod::None, false) => Ok((None, None)),
+            (_, true) => Ok((Some(input::client_secret()?), None)),
+            (_, false) => Ok((None, Some(secret(&admin.rng)))),
+        }
+    }
+}
+
+/// 128 random bits, and never a dash first: a command line would take it for a flag.
+fn new_id(rng: &dyn Random) -> Option<ClientId> {
+    std::iter::repeat_with(|| token(rng, 16)).find(|id| !id.starts_with('-')).as_deref().and_then(ClientId::parse)
+}

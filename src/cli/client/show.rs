@@ -1,0 +1,75 @@
+//! `grantor client list` and `grantor client show`.
+
+use std::time::Duration;
+
+use super::{document, joined, kind};
+use crate::cli::Admin;
+use crate::cli::output::{self, instant, yes_or_no};
+use crate::types::{Client, ClientId, PkcePolicy, RedirectUri, Scope};
+
+pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
+    let clients = admin.store.clients().await?;
+    if json {
+        let documents = clients.iter().map(|client| document(client, None));
+        return output::json(&documents.collect::<anyhow::Result<Vec<_>>>()?);
+    }
+    if clients.is_empty() {
+        return Ok("No client is registered yet. Register one with grantor client create.\n".into());
+    }
+    let rows: Vec<_> = clients.iter().map(row).collect();
+    Ok(output::table(["ID", "NAME", "TYPE", "GRANTS", "DISABLED"], &rows))
+}
+
+fn row(client: &Client) -> [String; 5] {
+    [
+        client.id.to_string(),
+        client.metadata.client_name.clone(),
+        kind(client).to_owned(),
+        joined(&client.metadata.grant_types, " "),
+        client.disabled_at.map(instant).unwrap_or_default(),
+    ]
+}
+
+pub async fn show(admin: &Admin, id: &ClientId, json: bool) -> anyhow::Result<String> {
+    let client = admin.client(id).await?;
+    if json {
+        return output::json(&document(&client, None)?);
+    }
+    let Client { metadata, .. } = &client;
+    let uris = |uris: &[RedirectUri]| joined(uris.iter().map(RedirectUri::as_str), "\n");
+    Ok(output::fields(&[
+        ("client id", client.id.to_string()),
+        ("name", metadata.client_name.clone()),
+        ("type", kind(&client).to_owned()),
+        ("home page", metadata.client_uri.clone().unwrap_or_default()),
+        ("disabled", client.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
+        ("authenticates by", metadata.token_endpoint_auth_method.to_string()),
+        ("grants", joined(&metadata.grant_types, " ")),
+        ("redirect URIs", uris(&metadata.redirect_uris)),
+        ("after signing out", uris(&metadata.post_logout_redirect_uris)),
+        ("scope", metadata.scope.to_string()),
+        ("default scope", metadata.default_scope.as_ref().map_or_else(|| "the server's".into(), Scope::to_string)),
+        ("PKCE", pkce(metadata.pkce)),
+        ("ID tokens signed by", metadata.id_token_signed_response_alg.to_string()),
+        ("access tokens live", lifetime(metadata.access_token_lifetime)),
+        ("refresh tokens, idle", lifetime(metadata.refresh_token_idle_lifetime)),
+        ("refresh tokens, in all", lifetime(metadata.refresh_token_absolute_lifetime)),
+        ("always refresh tokens", yes_or_no(metadata.always_issue_refresh_token)),
+        ("asks for consent", yes_or_no(!metadata.skip_consent)),
+        ("registered", instant(client.created_at)),
+        ("changed", instant(client.updated_at)),
+    ]))
+}
+
+fn pkce(policy: Option<PkcePolicy>) -> String {
+    match policy {
+        None => "as the server says",
+        Some(PkcePolicy::Required) => "required",
+        Some(PkcePolicy::Optional) => "optional",
+    }
+    .to_owned()
+}
+
+fn lifetime(lifetime: Option<Duration>) -> String {
+    lifetime.map_or_else(|| "as long as the server says".into(), |time| humantime::format_duration(time).to_string())
+}

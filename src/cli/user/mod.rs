@@ -1,0 +1,114 @@
+//! `grantor user …`: the people who sign in.
+
+mod create;
+mod password;
+mod show;
+mod state;
+mod update;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{Admin, input};
+use crate::config::Overrides;
+use crate::types::User;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Create a user.
+    Create(create::Create),
+    /// List all users.
+    List {
+        /// Print them as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is known of a user.
+    Show {
+        #[command(flatten)]
+        named: Named,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the names and claims of a user; what is not named stays as it is.
+    Update(update::Update),
+    /// Set another password. Ends the user's sessions.
+    SetPassword(password::SetPassword),
+    /// Refuse a user from now on, and end their sessions, grants and tokens.
+    Disable(Named),
+    /// Let a disabled user back in. What was ended stays ended.
+    Enable(Named),
+    /// Remove a user with all that is theirs. Their tokens end.
+    Delete(Named),
+}
+
+#[derive(Args)]
+pub struct Named {
+    /// The username, e-mail address or id.
+    user: String,
+}
+
+/// What can be known of a user beside their names.
+#[derive(Args)]
+pub struct Claims {
+    /// The full name.
+    #[arg(long, value_parser = input::words)]
+    name: Option<String>,
+    /// A standard claim, as in given_name=Ada; may be repeated.
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = input::claim)]
+    claims: Vec<(String, Value)>,
+}
+
+impl Claims {
+    fn apply(&self, claims: &mut Map<String, Value>) {
+        claims.extend(self.name.clone().map(|name| ("name".to_owned(), name.into())));
+        claims.extend(self.claims.iter().cloned());
+    }
+}
+
+pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<String> {
+    let admin = &Admin::open(overrides).await?;
+    let text = match command {
+        Command::Create(create) => create.run(admin).await,
+        Command::List { json } => show::list(admin, json).await,
+        Command::Show { named, json } => show::show(admin, &named.user, json).await,
+        Command::Update(update) => update.run(admin).await,
+        Command::SetPassword(set) => set.run(admin).await,
+        Command::Disable(Named { user }) => state::disable(admin, &user).await,
+        Command::Enable(Named { user }) => state::enable(admin, &user).await,
+        Command::Delete(Named { user }) => state::delete(admin, &user).await,
+    };
+    admin.store.close().await;
+    text
+}
+
+/// A user as programs read them. Times are seconds since the epoch, as in tokens.
+fn document(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "email_verified": user.email_verified,
+        "claims": user.claims,
+        "created_at": user.created_at.secs(),
+        "updated_at": user.updated_at.secs(),
+        "disabled": user.disabled_at.is_some(),
+    })
+}
+
+/// Which of a user's names is another's already.
+async fn taken(admin: &Admin, user: &User) -> anyhow::Result<Option<String>> {
+    let others = async |login: &str| -> anyhow::Result<bool> {
+        Ok(admin.store.user_by_login(login).await?.is_some_and(|other| other.id != user.id))
+    };
+    if others(&user.username).await? {
+        return Ok(Some(format!("the username {} is another user's already", user.username)));
+    }
+    match &user.email {
+        Some(email) if others(email).await? => {
+            Ok(Some(format!("the e-mail address {email} is another user's already")))
+        }
+        _ => Ok(None),
+    }
+}

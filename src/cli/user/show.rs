@@ -1,0 +1,57 @@
+//! `grantor user list` and `grantor user show`.
+
+use serde_json::Value;
+
+use super::document;
+use crate::cli::Admin;
+use crate::cli::output::{self, instant};
+use crate::types::User;
+
+pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
+    let users = admin.store.users().await?;
+    if json {
+        return output::json(&users.iter().map(document).collect::<Vec<_>>());
+    }
+    if users.is_empty() {
+        return Ok("There is no user yet. Create one with grantor user create.\n".into());
+    }
+    let rows: Vec<_> = users.iter().map(row).collect();
+    Ok(output::table(["ID", "USERNAME", "E-MAIL", "NAME", "DISABLED"], &rows))
+}
+
+fn row(user: &User) -> [String; 5] {
+    [
+        user.id.to_string(),
+        user.username.clone(),
+        user.email.clone().unwrap_or_default(),
+        user.name().unwrap_or_default().to_owned(),
+        user.disabled_at.map(instant).unwrap_or_default(),
+    ]
+}
+
+pub async fn show(admin: &Admin, named: &str, json: bool) -> anyhow::Result<String> {
+    let user = admin.user(named).await?;
+    if json {
+        return output::json(&document(&user));
+    }
+    let verified =
+        |email: &String| format!("{email} ({})", if user.email_verified { "verified" } else { "not verified" });
+    let mut text = output::fields(&[
+        ("id", user.id.to_string()),
+        ("username", user.username.clone()),
+        ("e-mail", user.email.as_ref().map(verified).unwrap_or_default()),
+        ("disabled", user.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
+        ("created", instant(user.created_at)),
+        ("changed", instant(user.updated_at)),
+    ]);
+    let claims = user.claims.iter().map(|(name, value)| (name.as_str(), plain(value)));
+    let claims = output::fields(&claims.collect::<Vec<_>>());
+    if !claims.is_empty() {
+        text += &format!("\nclaims:\n{claims}");
+    }
+    Ok(text)
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,51 @@
+//! `[scopes."name"]`: how the consent page puts a scope into words.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::section::{Found, Section};
+
+/// The words of each scope, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Scopes(pub BTreeMap<String, ScopeWords>);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeWords {
+    /// What a client with this scope may do, as in "Read your notes".
+    pub title: String,
+    /// One more sentence, if it needs one.
+    pub detail: Option<String>,
+}
+
+impl Scopes {
+    pub fn words(&self, scope: &str) -> Option<&ScopeWords> {
+        self.0.get(scope)
+    }
+}
+
+impl Section for Scopes {
+    fn check(&self, found: &mut Found) {
+        for (name, words) in &self.0 {
+            if !is_token(name) {
+                found
+                    .refuse(name, "is not a scope: it may have visible ASCII characters but \" and \\ (RFC 6749 §3.3)");
+            }
+            let mut inner = Found::default();
+            inner.words("title", &words.title, 100);
+            if let Some(detail) = &words.detail {
+                inner.words("detail", detail, 300);
+            }
+            for (key, why) in inner.0 {
+                found.refuse(name, format!("{key} {why}"));
+            }
+        }
+    }
+}
+
+/// `scope-token` of RFC 6749 §3.3.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}

@@ -1,0 +1,33 @@
+//! `[tls]`: https by the server itself. Behind a proxy that terminates TLS, leave it out.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::section::{Found, Section};
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    pub cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    pub key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Certificate and key, if TLS is on.
+    pub fn files(&self) -> Option<(&PathBuf, &PathBuf)> {
+        self.cert.as_ref().zip(self.key.as_ref())
+    }
+}
+
+impl Section for Tls {
+    fn check(&self, found: &mut Found) {
+        match (&self.cert, &self.key) {
+            (Some(_), None) => found.refuse("key", "must be set when tls.cert is: the file of the private key"),
+            (None, Some(_)) => found.refuse("cert", "must be set when tls.key is: the file of the certificate"),
+            _ => {}
+        }
+    }
+}

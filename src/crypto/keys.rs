@@ -1,0 +1,386 @@
+//! Signing keys: parsed once, then ready to sign; and the halves that verify.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use ring::hmac;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{
+    self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
+};
+use rsa::pkcs8::EncodePrivateKey;
+use rsa::rand_core;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::random::{self, Random, SystemRandom};
+use super::{TokenType, provider};
+use crate::types::Algorithm;
+
+/// RFC 7518 §3.2: at least as long as the hash.
+const HS256_BYTES: usize = 32;
+const RSA_BITS: usize = 2048;
+
+/// What can go wrong with a key. Never the fault of a client.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("not the private key of {0}: {1}")]
+    Rejected(Algorithm, String),
+    #[error("no {0} key could be made: {1}")]
+    NotGenerated(Algorithm, String),
+    #[error("a secret of {0} has no public half")]
+    NotPublic(Algorithm),
+    #[error("signing with {0} failed")]
+    Signing(Algorithm),
+    #[error("a key of {algorithm} never signs {typ:?}")]
+    WrongUse { algorithm: Algorithm, typ: TokenType },
+    #[error("the claims do not become JSON")]
+    Claims(#[source] serde_json::Error),
+}
+
+/// A private key, or the secret of HS256, ready to sign.
+pub struct SigningKey {
+    pair: Pair,
+    verifying: VerifyingKey,
+    /// The encoded JOSE header for each type of token, with its dot.
+    headers: [String; TokenType::ALL.len()],
+    rng: SystemRandom,
+}
+
+enum Pair {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Ed25519(Ed25519KeyPair),
+    Hmac(hmac::Key),
+}
+
+impl SigningKey {
+    /// New private material, to be sealed and stored: PKCS#8, or for HS256 the 32 bytes.
+    ///
+    /// An RSA key takes from a tenth of a second to several: not on a thread that serves others. Elliptic keys come
+    /// from ring, which takes its randomness from the operating system and from nowhere else.
+    pub fn generate(algorithm: Algorithm, rng: &dyn Random) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let system = SystemRandom::new();
+        let ring = |_| KeyError::NotGenerated(algorithm, "ring could not".into());
+        let material = match algorithm {
+            Algorithm::Es256 | Algorithm::Es384 => {
+                EcdsaKeyPair::generate_pkcs8(ecdsa(algorithm), system.ring()).map_err(ring)?.as_ref().to_vec()
+            }
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(system.ring()).map_err(ring)?.as_ref().to_vec(),
+            Algorithm::Hs256 => {
+                let mut secret = vec![0; HS256_BYTES];
+                rng.fill(&mut secret);
+                secret
+            }
+            // ring makes no RSA keys.
+            Algorithm::Rs256 | Algorithm::Ps256 => return generate_rsa(algorithm, rng),
+        };
+        Ok(Zeroizing::new(material))
+    }
+
+    /// A key from its stored material; ring checks that the two halves belong together.
+    pub fn parse(kid: String, algorithm: Algorithm, material: &[u8]) -> Result<Self, KeyError> {
+        provider::install();
+        let (pair, public) = Pair::parse(algorithm, material)?;
+        let headers = TokenType::ALL.map(|typ| header(typ, algorithm, &kid));
+        let verifying = VerifyingKey(Arc::new(Verifying { kid, algorithm, key: public }));
+        Ok(Self { pair, verifying, headers, rng: SystemRandom::new() })
+    }
+
+    /// The `kid` that a new asymmetric key gets: its thumbprint (RFC 7638). One of HS256 would tell about the secret.
+    pub fn kid_of(algorithm: Algorithm, material: &[u8]) -> Result<String, KeyError> {
+        Self::parse(String::new(), algorithm, material)?.thumbprint().ok_or(KeyError::NotPublic(algorithm))
+    }
+
+    /// The bare signature, as JWS has it: ECDSA as r and s of fixed length (RFC 7518 §3.4).
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let failed = |_| KeyError::Signing(self.algorithm());
+        match &self.pair {
+            Pair::Ecdsa(pair) => Ok(pair.sign(self.rng.ring(), message).map_err(failed)?.as_ref().to_vec()),
+            Pair::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(*encoding, self.rng.ring(), message, &mut signature).map_err(failed)?;
+                Ok(signature)
+            }
+            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+        }
+    }
+
+    pub fn kid(&self) -> &str {
+        self.verifying.kid()
+    }
+
+    pub fn algorithm(&self) -> Algorithm {
+        self.verifying.algorithm()
+    }
+
+    /// The half that verifies, of HS256 the same secret.
+    pub fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// The public half for `jwks_uri` (RFC 7517 §4); `None` for HS256.
+    pub fn public_jwk(&self) -> Option<serde_json::Value> {
+        self.verifying.public_jwk()
+    }
+
+    /// RFC 7638, with SHA-256; `None` for HS256.
+    pub fn thumbprint(&self) -> Option<String> {
+        self.verifying.jwk()?.thumbprint(ThumbprintHash::SHA256).ok()
+    }
+
+    /// base64url of the JOSE header, and the dot after it.
+    pub(super) fn header(&self, typ: TokenType) -> &str {
+        &self.headers[typ as usize]
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("kid", &self.kid())
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What verifies the signatures of one key. Cheap to clone.
+#[derive(Clone)]
+pub struct VerifyingKey(Arc<Verifying>);
+
+struct Verifying {
+    kid: String,
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl VerifyingKey {
+    pub fn kid(&self) -> &str {
+        &self.0.kid
+    }
+
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm
+    }
+
+    /// The JWK for `jwks_uri` (RFC 7517 §4); `None` for HS256.
+    pub fn public_jwk(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(self.jwk()?).ok()
+    }
+
+    /// The key as `jsonwebtoken` takes it.
+    pub(super) fn decoding(&self) -> &DecodingKey {
+        &self.0.key
+    }
+
+    fn jwk(&self) -> Option<Jwk> {
+        if !self.algorithm().is_asymmetric() {
+            return None;
+        }
+        let mut jwk = Jwk::from_decoding_key(&self.0.key, Some(jose(self.algorithm()))).ok()?;
+        jwk.common.key_id = Some(self.kid().to_owned());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Some(jwk)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("kid", &self.kid())
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pair {
+    fn parse(algorithm: Algorithm, material: &[u8]) -> Result<(Self, DecodingKey), KeyError> {
+        let rejected = |why: ring::error::KeyRejected| KeyError::Rejected(algorithm, why.to_string());
+        Ok(match algorithm {
+            Algorithm::Es256 | Algorithm::Es384 => {
+                let rng = SystemRandom::new();
+                let pair = EcdsaKeyPair::from_pkcs8(ecdsa(algorithm), material, rng.ring()).map_err(rejected)?;
+                let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
+                (Self::Ecdsa(pair), public)
+            }
+            Algorithm::Rs256 | Algorithm::Ps256 => {
+                let pair = RsaKeyPair::from_pkcs8(material).map_err(rejected)?;
+                let PublicKeyComponents::<Vec<u8>> { n, e } = pair.public().into();
+                let encoding: &'static dyn RsaEncoding = match algorithm {
+                    Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
+                    _ => &signature::RSA_PKCS1_SHA256,
+                };
+                (Self::Rsa(pair, encoding), DecodingKey::from_rsa_raw_components(&n, &e))
+            }
+            Algorithm::EdDsa => {
+                // OpenSSL writes the private half alone (RFC 8410 §7, version 1); a public half is checked if there.
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(material).map_err(rejected)?;
+                let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
+                (Self::Ed25519(pair), public)
+            }
+            Algorithm::Hs256 if material.len() == HS256_BYTES => {
+                (Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, material)), DecodingKey::from_secret(material))
+            }
+            Algorithm::Hs256 => return Err(KeyError::Rejected(algorithm, format!("not {HS256_BYTES} bytes"))),
+        })
+    }
+}
+
+/// The same algorithm as `jsonwebtoken` calls it.
+pub(super) fn jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+    }
+}
+
+fn ecdsa(algorithm: Algorithm) -> &'static EcdsaSigningAlgorithm {
+    match algorithm {
+        Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+        _ => &ECDSA_P256_SHA256_FIXED_SIGNING,
+    }
+}
+
+fn header(typ: TokenType, algorithm: Algorithm, kid: &str) -> String {
+    let json = json!({ "typ": typ.as_str(), "alg": algorithm.as_str(), "kid": kid }).to_string();
+    URL_SAFE_NO_PAD.encode(json) + "."
+}
+
+/// `rsa` makes keys and never uses them: its private operations are not constant in time (RUSTSEC-2023-0071).
+fn generate_rsa(algorithm: Algorithm, rng: &dyn Random) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let key = rsa::RsaPrivateKey::new(&mut RngCore(rng), RSA_BITS)
+        .map_err(|why| KeyError::NotGenerated(algorithm, why.to_string()))?;
+    let der = key.to_pkcs8_der().map_err(|why| KeyError::NotGenerated(algorithm, why.to_string()))?;
+    Ok(der.to_bytes())
+}
+
+/// Our randomness as the `rsa` crate takes it.
+struct RngCore<'a>(&'a dyn Random);
+
+impl rand_core::CryptoRng for RngCore<'_> {}
+
+impl rand_core::RngCore for RngCore<'_> {
+    fn next_u32(&mut self) -> u32 {
+        u32::from_le_bytes(random::bytes(self.0))
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        u64::from_le_bytes(random::bytes(self.0))
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh(algorithm: Algorithm) -> SigningKey {
+        let material = SigningKey::generate(algorithm, &SystemRandom::new()).unwrap();
+        SigningKey::parse("k1".into(), algorithm, &material).unwrap()
+    }
+
+    fn members(jwk: &serde_json::Value) -> Vec<&str> {
+        let mut names: Vec<_> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_published_key_has_its_public_members_and_no_other() {
+        for (algorithm, kty, curve) in [
+            (Algorithm::Es256, "EC", Some("P-256")),
+            (Algorithm::Es384, "EC", Some("P-384")),
+            (Algorithm::EdDsa, "OKP", Some("Ed25519")),
+            (Algorithm::Rs256, "RSA", None),
+            (Algorithm::Ps256, "RSA", None),
+        ] {
+            let jwk = fresh(algorithm).public_jwk().unwrap();
+            let expected: &[&str] = match kty {
+                "EC" => &["alg", "crv", "kid", "kty", "use", "x", "y"],
+                "OKP" => &["alg", "crv", "kid", "kty", "use", "x"],
+                _ => &["alg", "e", "kid", "kty", "n", "use"],
+            };
+            assert_eq!(members(&jwk), expected, "{algorithm}");
+            assert_eq!(jwk["kty"], kty);
+            assert_eq!(jwk.get("crv").and_then(|crv| crv.as_str()), curve);
+            assert_eq!(jwk["alg"], algorithm.as_str());
+            assert_eq!(jwk["kid"], "k1");
+            assert_eq!(jwk["use"], "sig");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_published() {
+        let key = fresh(Algorithm::Hs256);
+        assert_eq!(key.public_jwk(), None);
+        assert_eq!(key.thumbprint(), None);
+        assert!(matches!(SigningKey::kid_of(Algorithm::Hs256, &[7; 32]), Err(KeyError::NotPublic(_))));
+    }
+
+    #[test]
+    fn the_kid_of_a_key_is_the_thumbprint_of_its_public_half() {
+        let material = SigningKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
+        let kid = SigningKey::kid_of(Algorithm::Es256, &material).unwrap();
+        let key = SigningKey::parse(kid.clone(), Algorithm::Es256, &material).unwrap();
+        assert_eq!(key.thumbprint(), Some(kid));
+
+        // RFC 7638 §3.2: the required members in order, and nothing between them.
+        let jwk = key.public_jwk().unwrap();
+        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
+        assert_eq!(key.thumbprint(), Some(crate::crypto::sha256_base64url(canonical.as_bytes())));
+    }
+
+    #[test]
+    fn material_of_another_algorithm_is_refused() {
+        let rng = SystemRandom::new();
+        let p256 = SigningKey::generate(Algorithm::Es256, &rng).unwrap();
+        let ed = SigningKey::generate(Algorithm::EdDsa, &rng).unwrap();
+        for (algorithm, material) in [
+            (Algorithm::Es384, &*p256),
+            (Algorithm::EdDsa, &*p256),
+            (Algorithm::Rs256, &*p256),
+            (Algorithm::Hs256, &*p256),
+            (Algorithm::Es256, &*ed),
+            (Algorithm::Ps256, &*ed),
+            (Algorithm::Hs256, &[7; 31].to_vec()),
+            (Algorithm::Es256, &Vec::new()),
+        ] {
+            assert!(matches!(SigningKey::parse("k".into(), algorithm, material), Err(KeyError::Rejected(..))));
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_as_openssl_writes_it_is_taken() {
+        // RFC 8410 §10.3, the first example, and its public half from §10.1.
+        let version_1 = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+        let material = base64::engine::general_purpose::STANDARD.decode(version_1).unwrap();
+        let key = SigningKey::parse("k".into(), Algorithm::EdDsa, &material).unwrap();
+        let jwk = key.public_jwk().unwrap();
+        assert_eq!(jwk["x"], "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+    }
+
+    #[test]
+    fn a_key_prints_its_name_and_not_itself() {
+        let key = SigningKey::parse("k1".into(), Algorithm::Hs256, &[7; 32]).unwrap();
+        assert_eq!(format!("{key:?}"), r#"SigningKey { kid: "k1", algorithm: Hs256, .. }"#);
+        assert_eq!(format!("{:?}", key.verifying()), r#"VerifyingKey { kid: "k1", algorithm: Hs256, .. }"#);
+    }
+}

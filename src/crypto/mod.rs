@@ -1,0 +1,32 @@
+//! Cryptography, all of it: ring computes, this room says what with.
+//!
+//! | File         | What it holds                                                                  |
+//! |--------------|--------------------------------------------------------------------------------|
+//! | `random`     | where randomness comes from; tokens, secrets, UUIDs                            |
+//! | `hash`       | SHA-256, comparison in constant time, `at_hash` and `c_hash`                   |
+//! | `seal`       | what lies encrypted in the database: AES-256-GCM under a ring of keys          |
+//! | `password`   | argon2id, on a few threads of its own and never on more                        |
+//! | `keys`       | signing keys, parsed once, and the public halves that verify                   |
+//! | `token_type` | what kinds of token we sign: their `typ`, and the algorithms that fit          |
+//! | `jwt`        | a JWT from claims, and the claims back if nothing about it is wrong            |
+//! | `provider`   | ring for the `jsonwebtoken` crate, which parses headers and verifies           |
+//!
+//! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
+
+pub mod hash;
+pub mod jwt;
+pub mod keys;
+pub mod password;
+mod provider;
+pub mod random;
+pub mod seal;
+pub mod token_type;
+
+pub use hash::{Digest, sha256, sha256_base64url};
+pub use jwt::JwtError;
+pub use keys::{KeyError, SigningKey, VerifyingKey};
+pub use password::{Busy, PasswordHashing, Verdict};
+pub use provider::install;
+pub use random::{Random, SystemRandom};
+pub use seal::{KeyRing, OpenError};
+pub use token_type::TokenType;

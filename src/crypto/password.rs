@@ -1,0 +1,290 @@
+//! Passwords of users: argon2id (RFC 9106), on a few threads and never on more.
+//!
+//! Each hash is meant to cost time and memory, so a crowd at the sign-in page waits here and at last is turned
+//! away; the token endpoint does not notice. Rules for new passwords live with the accounts.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, PasswordHasher, PasswordVerifier, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Random;
+use super::random;
+
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+/// What one hash costs (RFC 9106 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    /// KiB of memory while it runs.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub iterations: u32,
+    /// Lanes. They change the hash, and run one after the other here.
+    pub parallelism: u32,
+}
+
+/// What became of a password that somebody typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Right,
+    /// Right, but hashed at other costs than today's: hash it again while it is at hand.
+    RightButOutdated,
+    Wrong,
+}
+
+/// As many wait as may, or there is no memory for one more: answer 503 with `Retry-After`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being checked at once")]
+pub struct Busy;
+
+/// The pool. Cheap to clone; the clones share it.
+#[derive(Clone, Debug)]
+pub struct PasswordHashing {
+    argon2: Argon2<'static>,
+    /// What is verified when there is nothing to verify.
+    dummy: Arc<PasswordHash>,
+    /// Those who wait or work.
+    places: Arc<Semaphore>,
+    /// Those who work.
+    workers: Arc<Semaphore>,
+}
+
+impl PasswordHashing {
+    /// So many `workers` at once, and so many waiting in a `queue` behind them.
+    ///
+    /// The error says which cost argon2 does not take.
+    pub fn new(params: Params, workers: usize, queue: usize) -> Result<Self, String> {
+        if workers == 0 {
+            return Err("password hashing needs at least one worker".into());
+        }
+        let Params { memory_kib, iterations, parallelism } = params;
+        let params = argon2::Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES))
+            .map_err(|why| format!("password hashing: {why}"))?;
+        let dummy = dummy(&params).map_err(|why| format!("password hashing: {why}"))?;
+        Ok(Self {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            dummy: Arc::new(dummy),
+            places: Arc::new(Semaphore::new(workers.saturating_add(queue).min(Semaphore::MAX_PERMITS))),
+            workers: Arc::new(Semaphore::new(workers.min(Semaphore::MAX_PERMITS))),
+        })
+    }
+
+    /// A hash to store, as a PHC string. The password is taken exactly as typed (ASVS 6.2.8).
+    pub async fn hash(&self, password: SecretString, rng: &dyn Random) -> Result<String, Busy> {
+        let salt: [u8; SALT_BYTES] = random::bytes(rng);
+        let argon2 = self.argon2.clone();
+        self.run(move || {
+            let hash = argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
+            // The costs were proved in `new`, so what is left is memory.
+            hash.map(|hash| hash.to_string()).map_err(|_| Busy)
+        })
+        .await?
+    }
+
+    /// Whether `password` is what `stored` is the hash of.
+    ///
+    /// `None` (no such user, or one without a password) and a stored text that is no argon2 hash are `Wrong`, and
+    /// only after the same work: how long it took tells nobody who has an account (ASVS 6.3.8). The work is today's; a
+    /// hash at other costs takes its own time until its user signs in and it is made again.
+    pub async fn verify(&self, stored: Option<String>, password: SecretString) -> Result<Verdict, Busy> {
+        let (argon2, dummy) = (self.argon2.clone(), Arc::clone(&self.dummy));
+        self.run(move || {
+            let password = password.expose_secret().as_bytes();
+            if let Some((hash, params)) = stored.as_deref().and_then(readable) {
+                return match argon2.verify_password(password, &hash) {
+                    Ok(()) if is_current(&argon2, &hash, &params) => Verdict::Right,
+                    Ok(()) => Verdict::RightButOutdated,
+                    Err(_) => Verdict::Wrong,
+                };
+            }
+            let _ = argon2.verify_password(password, &*dummy);
+            Verdict::Wrong
+        })
+        .await
+    }
+
+    /// Runs `work` on a blocking thread once it is its turn.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Busy)?;
+        // Both go along: a caller who hangs up does not stop the thread, so does not free it either.
+        let held: [OwnedSemaphorePermit; 2] = [place, worker];
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(held);
+            result
+        });
+        done.await.map_err(|_| Busy)
+    }
+}
+
+/// A hash that `verify_password` will work through before it compares, so that only the password decides how it ends.
+fn readable(stored: &str) -> Option<(PasswordHash, argon2::Params)> {
+    let hash = PasswordHash::new(stored).ok()?;
+    let params = argon2::Params::try_from(&hash).ok()?;
+    Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    hash.version.map(Version::try_from).transpose().ok()?;
+    (hash.salt.is_some() && hash.hash.is_some()).then_some((hash, params))
+}
+
+fn is_current(ours: &Argon2<'_>, hash: &PasswordHash, params: &argon2::Params) -> bool {
+    hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version == Some(Version::V0x13.into())
+        && params == ours.params()
+}
+
+/// A hash of nothing at our costs. What it ends in does not matter: a match is `Wrong` as well.
+fn dummy(params: &argon2::Params) -> Result<PasswordHash, String> {
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).map_err(|why| why.to_string())?,
+        salt: Some(Salt::new(&[0; SALT_BYTES]).map_err(|why| why.to_string())?),
+        hash: Some(Output::new(&[0; HASH_BYTES]).map_err(|why| why.to_string())?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::crypto::SystemRandom;
+
+    const CHEAP: Params = Params { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn hashing(params: Params) -> PasswordHashing {
+        PasswordHashing::new(params, 2, 8).unwrap()
+    }
+
+    async fn verdict(hashing: &PasswordHashing, stored: &str, password: &str) -> Verdict {
+        hashing.verify(Some(stored.to_owned()), password.into()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_right_and_any_other_wrong() {
+        let hashing = hashing(CHEAP);
+        let stored = hashing.hash("correct horse".into(), &SystemRandom::new()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+        assert_eq!(verdict(&hashing, &stored, "correct horse").await, Verdict::Right);
+        // Exactly as typed: no trimming, no folding, no truncation (ASVS 6.2.8).
+        for other in ["", "correct horse ", " correct horse", "Correct horse", "correct hors", "correct horse\0"] {
+            assert_eq!(verdict(&hashing, &stored, other).await, Verdict::Wrong, "{other:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_password_is_never_hashed_alike() {
+        let hashing = hashing(CHEAP);
+        let rng = SystemRandom::new();
+        let one = hashing.hash("same".into(), &rng).await.unwrap();
+        assert_ne!(one, hashing.hash("same".into(), &rng).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_at_other_costs_is_right_but_outdated() {
+        let rng = SystemRandom::new();
+        for other in
+            [Params { memory_kib: 128, ..CHEAP }, Params { iterations: 2, ..CHEAP }, Params { parallelism: 2, ..CHEAP }]
+        {
+            let stored = hashing(other).hash("pw".into(), &rng).await.unwrap();
+            let today = hashing(CHEAP);
+            assert_eq!(verdict(&today, &stored, "pw").await, Verdict::RightButOutdated);
+            assert_eq!(verdict(&today, &stored, "px").await, Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_argon2i_hash_from_elsewhere_is_right_but_outdated() {
+        // The reference implementation: echo -n password | argon2 somesalt -t 2 -m 16 -p 1 -i
+        let stored = "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA";
+        assert_eq!(verdict(&hashing(CHEAP), stored, "password").await, Verdict::RightButOutdated);
+    }
+
+    #[tokio::test]
+    async fn a_stored_text_that_is_no_hash_is_wrong() {
+        let hashing = hashing(CHEAP);
+        for stored in [
+            "",
+            "plain",
+            "$argon2id$v=19$m=64,t=1,p=1",
+            "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=9$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "$scrypt$ln=1,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(readable(stored).is_none(), "{stored}");
+            assert_eq!(verdict(&hashing, stored, "plain").await, Verdict::Wrong, "{stored}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobodys_password_is_wrong_after_the_same_work() {
+        let hashing = hashing(CHEAP);
+        assert_eq!(hashing.verify(None, "pw".into()).await, Ok(Verdict::Wrong));
+        // The same work, because the dummy is a whole hash at today's costs.
+        let (hash, params) = readable(&hashing.dummy.to_string()).unwrap();
+        assert!(is_current(&hashing.argon2, &hash, &params));
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_turned_away_at_once() {
+        let hashing = PasswordHashing::new(CHEAP, 1, 1).unwrap();
+        let (finish, wait) = mpsc::channel::<()>();
+        let working = tokio::spawn({
+            let hashing = hashing.clone();
+            async move { hashing.run(move || wait.recv().is_ok()).await }
+        });
+        let waiting = tokio::spawn({
+            let hashing = hashing.clone();
+            async move { hashing.verify(None, "pw".into()).await }
+        });
+        while hashing.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(hashing.verify(None, "pw".into()).await, Err(Busy));
+
+        finish.send(()).unwrap();
+        assert_eq!(working.await.unwrap(), Ok(true));
+        assert_eq!(waiting.await.unwrap(), Ok(Verdict::Wrong));
+        assert_eq!(hashing.verify(None, "pw".into()).await, Ok(Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_keeps_the_place_until_the_work_is_done() {
+        let hashing = PasswordHashing::new(CHEAP, 1, 0).unwrap();
+        let (finish, wait) = mpsc::channel::<()>();
+        let (started, starts) = mpsc::channel::<()>();
+        let gone = tokio::spawn({
+            let hashing = hashing.clone();
+            async move {
+                let work = move || {
+                    started.send(()).unwrap();
+                    wait.recv().is_ok()
+                };
+                hashing.run(work).await
+            }
+        });
+        while starts.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        let _ = gone.await;
+        assert_eq!(hashing.verify(None, "pw".into()).await, Err(Busy));
+        finish.send(()).unwrap();
+    }
+
+    #[test]
+    fn costs_that_argon2_does_not_take_are_refused() {
+        for params in
+            [Params { memory_kib: 7, ..CHEAP }, Params { iterations: 0, ..CHEAP }, Params { parallelism: 0, ..CHEAP }]
+        {
+            assert!(PasswordHashing::new(params, 1, 1).is_err(), "{params:?}");
+        }
+        assert!(PasswordHashing::new(CHEAP, 0, 1).is_err());
+    }
+}

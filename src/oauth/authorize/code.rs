@@ -1,0 +1,115 @@
+//! Step 6: the grant is written, and its code goes out.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Answer, Validated, Visit};
+use crate::crypto::{Digest, hash, random};
+use crate::oauth::error::invalid_request;
+use crate::oauth::scope::OFFLINE_ACCESS;
+use crate::oauth::{Context, Error};
+use crate::store::{NewGrant, PendingRequest};
+use crate::types::{GrantId, GrantType, Session};
+
+/// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
+/// its hash alone.
+pub struct Code {
+    pub grant: GrantId,
+    secret: SecretString,
+}
+
+impl Code {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (grant, secret) = text.split_once('.')?;
+        let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let well_formed = secret.len() == 43 && secret.bytes().all(base64url);
+        Some(Self { grant: GrantId::parse(grant)?, secret: well_formed.then(|| secret.into())? })
+    }
+
+    pub fn hash(&self) -> Digest {
+        hash::sha256(self.secret.expose_secret().as_bytes())
+    }
+
+    fn new(cx: &Context) -> Self {
+        Self { grant: GrantId::new(random::uuid_v7(&*cx.rng, cx.now)), secret: random::secret(&*cx.rng) }
+    }
+
+    fn into_answer(self) -> Answer {
+        Answer::Code(format!("{}.{}", self.grant, self.secret.expose_secret()))
+    }
+}
+
+/// Writes the grant; with it, in one transaction, what belongs to it: all of it happens, or nothing.
+pub(super) async fn issue(
+    cx: &Context,
+    validated: &Validated,
+    visit: &Visit<'_>,
+    session: &Session,
+) -> Result<Answer, Error> {
+    let code = Code::new(cx);
+    let grant = new_grant(cx, validated, session, &code);
+    // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
+    let consents = visit.allowed || validated.client.metadata.skip_consent;
+    if visit.pending.is_none() && !consents {
+        cx.store.create_grant(&grant).await?;
+        return Ok(code.into_answer());
+    }
+    let mut tx = cx.store.begin().await?;
+    if let Some(pending) = visit.pending
+        && !tx.spend_pending(pending).await?
+    {
+        return Err(answered_before());
+    }
+    if consents {
+        tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    }
+    tx.create_grant(&grant).await?;
+    tx.commit().await?;
+    if visit.allowed {
+        tracing::info!(target: "audit", event = "consent", user = %grant.user, client = %grant.client, scope = %grant.scope);
+    }
+    Ok(code.into_answer())
+}
+
+/// Takes a pending request away without an answer of ours.
+pub(super) async fn spend(cx: &Context, pending: &PendingRequest) -> Result<(), Error> {
+    let mut tx = cx.store.begin().await?;
+    if !tx.spend_pending(pending).await? {
+        return Err(answered_before());
+    }
+    Ok(tx.commit().await?)
+}
+
+fn answered_before() -> Error {
+    invalid_request("this request was answered before; go back to the application and start again").into()
+}
+
+fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code) -> NewGrant {
+    let (client, request) = (&validated.client, &validated.request);
+    let offline = request.scope.contains(OFFLINE_ACCESS);
+    let refreshable =
+        client.may_use(GrantType::RefreshToken) && (offline || client.metadata.always_issue_refresh_token);
+    let code_expires_at = cx.now.plus(cx.config.authorization.code_lifetime);
+    let end = if refreshable {
+        cx.now.plus(cx.config.refresh.absolute(client))
+    } else {
+        code_expires_at.plus(cx.config.tokens.access_lifetime(client))
+    };
+    NewGrant {
+        id: code.grant,
+        client: client.id.clone(),
+        user: session.user,
+        session: session.id,
+        scope: request.scope.clone(),
+        offline,
+        refreshable,
+        nonce: request.nonce.clone(),
+        authentication: session.authentication.clone(),
+        redirect_uri: validated.target.uri().to_owned(),
+        code_hash: code.hash(),
+        code_challenge: request.code_challenge.clone(),
+        created_at: cx.now,
+        code_expires_at,
+        // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.
+        expires_at: if offline { end } else { end.min(session.expires_at) },
+    }
+}

@@ -1,0 +1,122 @@
+//! The authorization endpoint (OAuth 2.1 §4.1.1, OpenID Connect Core §3.1.2): an ordered list of steps.
+//!
+//! 1. `client`: who asks; until this and the next are proved, an error can only be a page;
+//! 2. `target`: where the answer goes: a `RedirectTarget` exists only for a registered URI;
+//! 3. `request`: what is asked for;
+//! 4. `session`: who is there, and is their sign-in fresh enough;
+//! 5. `consent`: did they allow it;
+//! 6. `code`: the grant is written, and the code goes out.
+
+mod client;
+mod code;
+mod consent;
+mod request;
+mod session;
+mod target;
+
+use std::sync::Arc;
+
+pub use code::Code;
+pub use request::{AuthorizationRequest, Prompt};
+pub use target::{Answer, RedirectTarget};
+
+use super::{Context, Error, OAuthError};
+use crate::store::PendingRequest;
+use crate::types::{Client, Fault, Params, Scope, Session, SessionId, User};
+
+/// Who asks for what, and where the answer goes: everything that was proved of a request before anybody was asked.
+pub struct Validated {
+    pub client: Arc<Client>,
+    pub target: RedirectTarget,
+    pub request: AuthorizationRequest,
+}
+
+/// Why a request goes no further.
+pub enum Refusal {
+    /// Nobody can be told but the person at the browser.
+    Page(OAuthError),
+    /// The client is told.
+    Redirect(RedirectTarget, OAuthError),
+    Fault(Fault),
+}
+
+/// What is known of the browser that brings the request.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    /// The account that is signed in there.
+    pub session: Option<SessionId>,
+    /// The request as it waited for its user; `None` when it comes for the first time.
+    pub pending: Option<&'a PendingRequest>,
+    /// The person has just allowed it.
+    pub allowed: bool,
+}
+
+/// What is to be done next.
+pub enum Step {
+    /// All questions are answered: the code can go out.
+    Ready(Session),
+    /// The client is told that it cannot be done.
+    Refuse(OAuthError),
+    NeedSignIn(NeedSignIn),
+    /// Which of the accounts? One is signed in; another may be.
+    NeedAccount(Box<(Session, User)>),
+    NeedConsent(Box<NeedConsent>),
+}
+
+pub struct NeedSignIn {
+    /// Who is signed in already and must prove it again.
+    pub again: Option<User>,
+}
+
+pub struct NeedConsent {
+    pub user: User,
+    /// What is asked for, all of it.
+    pub scope: Scope,
+}
+
+/// Steps 1 to 3.
+///
+/// # Errors
+/// To a page before client and redirect URI are proved, to the client after.
+pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
+    let client = client::identify(cx, params).await?;
+    let target = target::prove(&client, params)?;
+    match request::read(cx, &client, params) {
+        Ok(request) => Ok(Validated { client, target, request }),
+        Err(refusal) => Err(Refusal::Redirect(target, refusal)),
+    }
+}
+
+/// Steps 4 and 5: what the person must do first, if anything. Changes nothing.
+///
+/// # Errors
+/// Only faults: what a client may know is `Step::Refuse`.
+pub async fn next(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Step, Fault> {
+    let (session, user) = match session::find(cx, validated, visit).await? {
+        session::Found::Fresh(session, user) => (session, user),
+        session::Found::Missing(step) => return Ok(step),
+    };
+    Ok(consent::ask(cx, validated, visit, user).await?.unwrap_or(Step::Ready(session)))
+}
+
+/// Step 6: the grant, the consent and the end of the waiting request are written, and the answer is the code.
+///
+/// # Errors
+/// `invalid_request` when the waiting request was answered before.
+pub async fn finish(
+    cx: &Context,
+    validated: &Validated,
+    visit: &Visit<'_>,
+    session: &Session,
+) -> Result<Answer, Error> {
+    code::issue(cx, validated, visit, session).await
+}
+
+/// The person did not allow it, or turned away (RFC 6749 §4.1.2.1: `access_denied`).
+///
+/// # Errors
+/// `invalid_request` when the request was answered before.
+pub async fn deny(cx: &Context, pending: &PendingRequest) -> Result<Answer, Error> {
+    code::spend(cx, pending).await?;
+    Ok(Answer::Error(super::error::access_denied("the user did not allow it")))
+}

@@ -1,0 +1,140 @@
+//! Step 3: what is asked for.
+
+use std::time::Duration;
+
+use crate::oauth::error::{
+    OAuthError, invalid_request, registration_not_supported, request_not_supported, request_uri_not_supported,
+    unauthorized_client, unsupported_response_type,
+};
+use crate::oauth::issue::id_token;
+use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
+use crate::oauth::{Context, engine};
+use crate::types::{Client, CodeChallenge, GrantType, Params, PkcePolicy, Scope, UserId};
+
+/// The parameters of an authorization request, checked.
+#[derive(Debug)]
+pub struct AuthorizationRequest {
+    /// What will be granted if it is allowed.
+    pub scope: Scope,
+    pub code_challenge: Option<CodeChallenge>,
+    pub nonce: Option<String>,
+    pub prompt: Prompt,
+    pub max_age: Option<Duration>,
+    pub login_hint: Option<String>,
+    /// Who the `id_token_hint` says is expected.
+    pub expected_user: Option<UserId>,
+}
+
+/// `prompt` (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Show no page at all.
+    pub none: bool,
+    pub login: bool,
+    pub consent: bool,
+    pub select_account: bool,
+}
+
+pub(super) fn read(cx: &Context, client: &Client, params: &Params) -> Result<AuthorizationRequest, OAuthError> {
+    // OpenID Connect Core §6: better refused than ignored.
+    if params.get("request").is_some() {
+        return Err(request_not_supported("request objects are not supported; send the parameters themselves"));
+    }
+    if params.get("request_uri").is_some() {
+        return Err(request_uri_not_supported("request_uri is not supported; send the parameters themselves"));
+    }
+    if params.get("registration").is_some() {
+        return Err(registration_not_supported("the registration parameter is not supported"));
+    }
+    match params.get("response_type") {
+        Some("code") => {}
+        Some(_) => return Err(unsupported_response_type("response_type must be code")),
+        None => return Err(invalid_request("response_type is missing; it must be code")),
+    }
+    if !client.may_use(GrantType::AuthorizationCode) {
+        return Err(unauthorized_client("the client is not registered for the authorization_code grant"));
+    }
+    let state_is_printable = params.get("state").is_none_or(|state| state.bytes().all(|b| matches!(b, b' '..=b'~')));
+    if !state_is_printable {
+        // RFC 6749 §A.5
+        return Err(invalid_request("state must be printable ASCII"));
+    }
+
+    let scope = granted_scope(cx, client, params)?;
+    Ok(AuthorizationRequest {
+        code_challenge: code_challenge(cx, client, &scope, params)?,
+        nonce: params.get("nonce").map(short("nonce")).transpose()?,
+        prompt: prompt(params)?,
+        max_age: max_age(params)?,
+        login_hint: params.get("login_hint").map(short("login_hint")).transpose()?,
+        expected_user: id_token_hint(cx, client, params)?,
+        scope,
+    })
+}
+
+fn granted_scope(cx: &Context, client: &Client, params: &Params) -> Result<Scope, OAuthError> {
+    let scope = scope::requested(cx, client, params.get("scope"))?;
+    // OpenID Connect Core §11: it is ignored where there can be no refresh token.
+    Ok(if client.may_use(GrantType::RefreshToken) { scope } else { scope.without(OFFLINE_ACCESS) })
+}
+
+/// OAuth 2.1 §7.5.1: PKCE, unless the administrator vouches for a confidential OpenID client, whose `nonce` does the same.
+fn code_challenge(
+    cx: &Context,
+    client: &Client,
+    scope: &Scope,
+    params: &Params,
+) -> Result<Option<CodeChallenge>, OAuthError> {
+    let (method, challenge) = (params.get("code_challenge_method"), params.get("code_challenge"));
+    let policy = client.metadata.pkce.unwrap_or(cx.config.authorization.pkce);
+    let exempt = policy == PkcePolicy::Optional && !client.is_public() && scope.contains(OPENID);
+    if exempt && challenge.is_none() && method.is_none() {
+        return Ok(None);
+    }
+    engine::challenge(method, challenge).map(Some).map_err(invalid_request)
+}
+
+fn prompt(params: &Params) -> Result<Prompt, OAuthError> {
+    let mut prompt = Prompt::default();
+    for value in params.get("prompt").unwrap_or_default().split(' ').filter(|value| !value.is_empty()) {
+        match value {
+            "none" => prompt.none = true,
+            "login" => prompt.login = true,
+            "consent" => prompt.consent = true,
+            "select_account" => prompt.select_account = true,
+            _ => return Err(invalid_request("prompt must be none, or of login, consent and select_account")),
+        }
+    }
+    // OpenID Connect Core §3.1.2.1
+    if prompt.none && (prompt.login || prompt.consent || prompt.select_account) {
+        return Err(invalid_request("prompt=none must stand alone"));
+    }
+    Ok(prompt)
+}
+
+fn max_age(params: &Params) -> Result<Option<Duration>, OAuthError> {
+    let parse = |text: &str| {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).map(Duration::from_secs)
+    };
+    let wrong = || invalid_request("max_age must be a number of seconds");
+    params.get("max_age").map(|text| parse(text).ok_or_else(wrong)).transpose()
+}
+
+/// OpenID Connect Core §3.1.2.1: an ID token that we issued to this client, expired ones too.
+fn id_token_hint(cx: &Context, client: &Client, params: &Params) -> Result<Option<UserId>, OAuthError> {
+    let Some(hint) = params.get("id_token_hint") else { return Ok(None) };
+    let claims = id_token::verify_hint(cx, hint).filter(|claims| claims.aud == client.id);
+    let claims = claims.ok_or_else(|| invalid_request("id_token_hint is not an ID token of this issuer and client"))?;
+    Ok(Some(claims.sub))
+}
+
+/// What is kept or shown has a bound.
+fn short(name: &'static str) -> impl Fn(&str) -> Result<String, OAuthError> {
+    move |text| {
+        if text.len() > 512 || text.chars().any(char::is_control) {
+            return Err(invalid_request(format!("{name} must be at most 512 bytes, without control characters")));
+        }
+        Ok(text.to_owned())
+    }
+}

@@ -1,0 +1,63 @@
+//! Step 4: who is there, and did they prove it recently enough?
+
+use super::{NeedSignIn, Step, Validated, Visit};
+use crate::oauth::Context;
+use crate::oauth::error::login_required;
+use crate::types::{Fault, Session, User};
+
+pub(super) enum Found {
+    Fresh(Session, User),
+    /// What to do first.
+    Missing(Step),
+}
+
+pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Found, Fault> {
+    let request = &validated.request;
+    let Some((session, user)) = signed_in(cx, visit).await? else {
+        return Ok(sign_in(validated, None));
+    };
+    // Signed in, or chosen, for this very request.
+    let chosen = visit.pending.filter(|pending| pending.chosen_session == Some(session.id));
+    let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
+
+    // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
+    if request.expected_user.is_some_and(|expected| expected != user.id) {
+        return Ok(sign_in(validated, None));
+    }
+    // OpenID Connect Core §3.1.2.1: "SHOULD prompt the End-User to select a user account".
+    if request.prompt.select_account && chosen.is_none() {
+        return Ok(Found::Missing(Step::NeedAccount(Box::new((session, user)))));
+    }
+    // OpenID Connect Core §3.1.2.1: `login`, and `max_age` counted from the last active authentication.
+    let too_old = request.max_age.is_some_and(|max_age| cx.now.since(session.authentication.at) > max_age);
+    if (request.prompt.login || too_old) && !just_now {
+        return Ok(sign_in(validated, Some(user)));
+    }
+    touch(cx, &session).await?;
+    Ok(Found::Fresh(session, user))
+}
+
+async fn signed_in(cx: &Context, visit: &Visit<'_>) -> Result<Option<(Session, User)>, Fault> {
+    let Some(id) = visit.pending.and_then(|pending| pending.chosen_session).or(visit.session) else { return Ok(None) };
+    let Some(session) = cx.store.session(id, cx.now).await? else { return Ok(None) };
+    let user = cx.store.user(session.user).await?;
+    Ok(user.map(|user| (session, user)))
+}
+
+fn sign_in(validated: &Validated, again: Option<User>) -> Found {
+    // OpenID Connect Core §3.1.2.6
+    if validated.request.prompt.none {
+        let refusal = login_required("the user is not signed in, or not recently enough");
+        return Found::Missing(Step::Refuse(refusal));
+    }
+    Found::Missing(Step::NeedSignIn(NeedSignIn { again }))
+}
+
+/// Keeps a session in use alive; a write every few minutes at most.
+async fn touch(cx: &Context, session: &Session) -> Result<(), Fault> {
+    let idle = cx.config.session.idle_lifetime;
+    if cx.now.since(session.seen_at) < idle / 20 {
+        return Ok(());
+    }
+    cx.store.touch_session(session.id, cx.now, cx.now.plus(idle).min(session.expires_at)).await
+}

@@ -1,0 +1,92 @@
+//! Step 2: where the answer goes.
+
+use super::Refusal;
+use crate::oauth::OAuthError;
+use crate::oauth::error::invalid_request;
+use crate::oauth::scope::OPENID;
+use crate::types::redirect_uri::Destination;
+use crate::types::{Client, Params, ResponseMode, redirect_uri};
+
+/// A redirect URI that is registered for the client that asks. No error and no code is sent but through one.
+#[derive(Clone, Debug)]
+pub struct RedirectTarget {
+    uri: String,
+    mode: ResponseMode,
+    /// Returned byte for byte (RFC 6749 §4.1.2).
+    state: Option<String>,
+}
+
+/// What is sent there; `state` and `iss` are added where the response is written.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The authorization code.
+    Code(String),
+    Error(OAuthError),
+}
+
+impl RedirectTarget {
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub fn mode(&self) -> ResponseMode {
+        self.mode
+    }
+
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    pub fn destination(&self) -> Destination {
+        redirect_uri::destination(&self.uri)
+    }
+
+    /// Host and port, for a person to read.
+    pub fn display_host(&self) -> String {
+        redirect_uri::display_host(&self.uri)
+    }
+
+    /// What `form-action` must name, so that a browser follows the redirect after a form.
+    pub fn form_action(&self) -> String {
+        // A private-use scheme has no origin; the scheme itself is a source (CSP3 §2.3.1).
+        redirect_uri::origin(&self.uri)
+            .unwrap_or_else(|| self.uri.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")))
+    }
+}
+
+pub(super) fn prove(client: &Client, params: &Params) -> Result<RedirectTarget, Refusal> {
+    let uri = match params.get("redirect_uri") {
+        // RFC 9700 §4.1.3: exact strings; RFC 8252 §7.3: any port on loopback.
+        Some(presented) => client
+            .redirect_uri(presented)
+            .map(|_| presented)
+            .ok_or_else(|| page("redirect_uri is not registered for this application"))?,
+        None => registered(client, params)?,
+    };
+    let target = |mode| RedirectTarget { uri: uri.to_owned(), mode, state: params.get("state").map(str::to_owned) };
+    match params.get("response_mode").map(ResponseMode::parse) {
+        None => Ok(target(ResponseMode::Query)),
+        Some(Some(mode)) => Ok(target(mode)),
+        Some(None) => Err(Refusal::Redirect(
+            target(ResponseMode::Query),
+            invalid_request("response_mode must be query or form_post"),
+        )),
+    }
+}
+
+/// The registered URI that goes without saying.
+fn registered<'a>(client: &'a Client, params: &Params) -> Result<&'a str, Refusal> {
+    let openid = params.get("scope").is_some_and(|scope| scope.split(' ').any(|token| token == OPENID));
+    match &client.metadata.redirect_uris[..] {
+        // OpenID Connect Core §3.1.2.1: REQUIRED.
+        _ if openid => Err(page("redirect_uri is missing; OpenID Connect requires it")),
+        [only] => Ok(only.as_str()),
+        [] => Err(page("this application has no redirect URI registered")),
+        // OAuth 2.1 §4.1.1: required when several are registered.
+        [_, _, ..] => Err(page("redirect_uri is missing, and this application has registered several")),
+    }
+}
+
+fn page(description: &'static str) -> Refusal {
+    Refusal::Page(invalid_request(description))
+}

@@ -1,0 +1,142 @@
+//! Who is asking? Client authentication (OAuth 2.1 §2.4, RFC 6749 §2.3).
+
+mod none;
+mod secret;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+use super::error::{OAuthError, invalid_client, invalid_request};
+use super::{Context, Error};
+use crate::types::{AuthMethod, Client, ClientId, Params};
+
+/// What came with the request: the `Authorization` header, and the body.
+pub struct Presented<'a> {
+    pub authorization: Option<&'a str>,
+    pub params: &'a Params,
+}
+
+/// How a client identified itself.
+enum Proof {
+    /// By its id alone.
+    None,
+    Secret(SecretString),
+}
+
+/// The same words for an unknown client, a disabled one, and a wrong secret.
+const FAILED: &str = "client authentication failed: unknown client, or the wrong secret or method for it";
+
+/// Authenticates the client of a request; a public client is merely identified.
+///
+/// # Errors
+/// `invalid_client`; `invalid_request` when it authenticates twice or not at all.
+pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc<Client>, Error> {
+    let (id, proof) = read(presented)?;
+    let client = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
+    let client = cx.store.client(&client).await?.ok_or_else(|| invalid_client(FAILED))?;
+    let proved = !client.is_disabled()
+        && match client.metadata.token_endpoint_auth_method {
+            AuthMethod::None => none::is_enough(&proof),
+            // OAuth 2.1 §2.4.1: a secret may come either way.
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
+        };
+    if !proved {
+        tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", client = %client.id);
+        return Err(invalid_client(FAILED).into());
+    }
+    Ok(client)
+}
+
+/// As `authenticate`, for endpoints that only confidential clients may use.
+///
+/// # Errors
+/// As `authenticate`, and `invalid_client` for a public client.
+pub async fn authenticate_confidential(cx: &Context, presented: &Presented<'_>) -> Result<Arc<Client>, Error> {
+    let client = authenticate(cx, presented).await?;
+    // RFC 7662 §2.1: "the protected resource MUST also" be authorised.
+    if client.is_public() {
+        return Err(invalid_client("this endpoint is for clients that authenticate, not for public ones").into());
+    }
+    Ok(client)
+}
+
+/// Finds the one way in which the client authenticates.
+fn read(presented: &Presented<'_>) -> Result<(String, Proof), OAuthError> {
+    let in_body = presented.params.get("client_id");
+    let secret_in_body = presented.params.get("client_secret");
+    if presented.params.get("client_assertion").is_some() || presented.params.get("client_assertion_type").is_some() {
+        return Err(invalid_client("client assertions are not supported; use a client secret"));
+    }
+    let Some(header) = presented.authorization else {
+        let id = in_body.ok_or_else(|| invalid_request("client authentication is missing: no client_id"))?;
+        return Ok((id.to_owned(), secret_in_body.map_or(Proof::None, |secret| Proof::Secret(secret.into()))));
+    };
+    // RFC 6749 §2.3: "MUST NOT use more than one authentication method in each request".
+    if secret_in_body.is_some() {
+        return Err(invalid_request("the client authenticates twice: in the Authorization header and in the body"));
+    }
+    let (id, secret) = basic(header)?;
+    // mod_auth_openidc and others repeat their id in the body: one method still.
+    if in_body.is_some_and(|other| other != id) {
+        return Err(invalid_request("client_id in the body is not the client of the Authorization header"));
+    }
+    Ok((id, if secret.is_empty() { Proof::None } else { Proof::Secret(secret.into()) }))
+}
+
+/// Reads HTTP Basic, whose two halves are form-encoded (RFC 6749 §2.3.1).
+fn basic(header: &str) -> Result<(String, String), OAuthError> {
+    let malformed = || invalid_client("the Authorization header is not Basic with form-encoded client id and secret");
+    let (scheme, encoded) = header.split_once(' ').ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(invalid_client("clients authenticate here by HTTP Basic or in the body"));
+    }
+    let decoded = STANDARD.decode(encoded.trim()).map_err(|_| malformed())?;
+    let text = String::from_utf8(decoded).map_err(|_| malformed())?;
+    let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
+    Ok((form_decode(id).ok_or_else(malformed)?, form_decode(secret).ok_or_else(malformed)?))
+}
+
+fn form_decode(text: &str) -> Option<String> {
+    // As the name of a parameter, so that '=' stays what it is.
+    let escaped = text.replace('&', "%26").replace('=', "%3D");
+    let params = Params::parse(format!("v={escaped}").as_bytes()).ok()?;
+    Some(params.get("v").unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(text: &str) -> String {
+        format!("Basic {}", STANDARD.encode(text))
+    }
+
+    #[test]
+    fn basic_is_form_decoded() {
+        assert_eq!(basic(&header("web:s%3Acret+%2B")).unwrap(), ("web".into(), "s:cret +".into()));
+        assert_eq!(basic(&header("web:a=b&c")).unwrap(), ("web".into(), "a=b&c".into()));
+        assert_eq!(basic(&header("web:")).unwrap(), ("web".into(), String::new()));
+        assert_eq!(basic(&header("web:s").replace("Basic", "bAsIc")).unwrap().0, "web");
+        for bad in ["Basic", "Basic !!!", &header("no colon"), "Bearer abc", &header("web:%zz"), &header("w\0:s")] {
+            assert!(basic(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_authenticates_in_one_way() {
+        let read = |authorization: Option<&str>, body: &str| {
+            let params = Params::parse(body.as_bytes()).unwrap();
+            read(&Presented { authorization, params: &params }).map(|(id, _)| id).map_err(|error| error.code.as_str())
+        };
+        let header = header("web:hush");
+        assert_eq!(read(Some(&header), "client_id=web"), Ok("web".into()));
+        assert_eq!(read(None, "client_id=web&client_secret=hush"), Ok("web".into()));
+        assert_eq!(read(Some(&header), "client_id=web&client_secret=hush"), Err("invalid_request"));
+        assert_eq!(read(Some(&header), "client_id=other"), Err("invalid_request"));
+        assert_eq!(read(None, ""), Err("invalid_request"));
+        assert_eq!(read(None, "client_id=web&client_assertion=x"), Err("invalid_client"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Every error that a client may see, in one table.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+use crate::types::Fault;
+
+/// What came of a request that did not succeed.
+#[derive(Debug)]
+pub enum Error {
+    /// The client's doing; it is told.
+    Refused(OAuthError),
+    /// Ours; it is logged, and the client gets a number to quote.
+    Fault(Fault),
+}
+
+/// A refusal in the protocol's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {description}", code.as_str())]
+pub struct OAuthError {
+    pub code: ErrorCode,
+    /// For the developer of the client: what was wrong, and what to do.
+    pub description: Cow<'static, str>,
+}
+
+macro_rules! error_codes {
+    ($($(#[$section:meta])* $variant:ident => ($name:literal, $status:ident, $make:ident);)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ErrorCode { $($(#[$section])* $variant),* }
+
+        impl ErrorCode {
+            /// The value of the `error` parameter.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The status of a direct answer; errors that travel by redirect do not use it.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),* }
+            }
+        }
+
+        $(
+            $(#[$section])*
+            pub fn $make(description: impl Into<Cow<'static, str>>) -> OAuthError {
+                OAuthError::new(ErrorCode::$variant, description)
+            }
+        )*
+    };
+}
+
+error_codes! {
+    /// RFC 6749 §4.1.2.1, §5.2
+    InvalidRequest => ("invalid_request", BAD_REQUEST, invalid_request);
+    /// RFC 6749 §5.2
+    InvalidClient => ("invalid_client", UNAUTHORIZED, invalid_client);
+    /// RFC 6749 §5.2
+    InvalidGrant => ("invalid_grant", BAD_REQUEST, invalid_grant);
+    /// RFC 6749 §4.1.2.1, §5.2
+    UnauthorizedClient => ("unauthorized_client", BAD_REQUEST, unauthorized_client);
+    /// RFC 6749 §5.2
+    UnsupportedGrantType => ("unsupported_grant_type", BAD_REQUEST, unsupported_grant_type);
+    /// RFC 6749 §4.1.2.1, §5.2
+    InvalidScope => ("invalid_scope", BAD_REQUEST, invalid_scope);
+    /// RFC 6749 §4.1.2.1
+    AccessDenied => ("access_denied", FORBIDDEN, access_denied);
+    /// RFC 6749 §4.1.2.1
+    UnsupportedResponseType => ("unsupported_response_type", BAD_REQUEST, unsupported_response_type);
+    /// RFC 6749 §4.1.2.1
+    ServerError => ("server_error", INTERNAL_SERVER_ERROR, server_error);
+    /// RFC 6749 §4.1.2.1
+    TemporarilyUnavailable => ("temporarily_unavailable", SERVICE_UNAVAILABLE, temporarily_unavailable);
+    /// OpenID Connect Core §3.1.2.6
+    LoginRequired => ("login_required", BAD_REQUEST, login_required);
+    /// OpenID Connect Core §3.1.2.6
+    ConsentRequired => ("consent_required", BAD_REQUEST, consent_required);
+    /// OpenID Connect Core §3.1.2.6
+    RequestNotSupported => ("request_not_supported", BAD_REQUEST, request_not_supported);
+    /// OpenID Connect Core §3.1.2.6
+    RequestUriNotSupported => ("request_uri_not_supported", BAD_REQUEST, request_uri_not_supported);
+    /// OpenID Connect Core §3.1.2.6
+    RegistrationNotSupported => ("registration_not_supported", BAD_REQUEST, registration_not_supported);
+    /// RFC 6750 §3.1
+    InvalidToken => ("invalid_token", UNAUTHORIZED, invalid_token);
+    /// RFC 6750 §3.1
+    InsufficientScope => ("insufficient_scope", FORBIDDEN, insufficient_scope);
+}
+
+impl OAuthError {
+    fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        let description = description.into();
+        // RFC 6749 §5.2: "%x20-21 / %x23-5B / %x5D-7E"; what a stranger sent may stand in it.
+        let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
+        if description.chars().all(allowed) {
+            return Self { code, description };
+        }
+        let clean = description.chars().map(|c| match c {
+            '"' => '\'',
+            c if allowed(c) => c,
+            _ => '?',
+        });
+        Self { code, description: clean.take(300).collect::<String>().into() }
+    }
+}
+
+impl From<OAuthError> for Error {
+    fn from(refusal: OAuthError) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_keeps_to_the_characters_that_the_specification_allows() {
+        let error = invalid_scope("the scope \"a\\b\" is\nünknown");
+        assert_eq!(error.description, "the scope 'a?b' is??nknown");
+    }
+}

@@ -1,0 +1,101 @@
+//! Token introspection (RFC 7662).
+
+use serde::Serialize;
+
+use super::error::invalid_request;
+use super::issue::access_token::{self, AccessClaims};
+use super::issue::refresh_token;
+use super::{Context, Error};
+use crate::types::{Client, Params};
+
+/// What is said of a token (RFC 7662 §2.2).
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Introspection {
+    Access(Box<ActiveAccess>),
+    Refresh(Box<ActiveRefresh>),
+    Inactive { active: False },
+}
+
+/// Inactive is this, and nothing else (RFC 7662 §2.2).
+pub const INACTIVE: Introspection = Introspection::Inactive { active: False };
+
+#[derive(Serialize)]
+pub struct ActiveAccess {
+    active: True,
+    token_type: &'static str,
+    #[serde(flatten)]
+    claims: AccessClaims,
+}
+
+#[derive(Serialize)]
+pub struct ActiveRefresh {
+    active: True,
+    token_type: &'static str,
+    iss: String,
+    client_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    sub: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// Serialises as `true`.
+pub struct True;
+
+/// Serialises as `false`.
+pub struct False;
+
+impl Serialize for True {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true)
+    }
+}
+
+impl Serialize for False {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(false)
+    }
+}
+
+/// Tells an authenticated client of a token: a resource server of any access token, any other client of its own
+/// tokens. ID tokens are not for introspection.
+///
+/// # Errors
+/// `invalid_request` without a token; a fault when this node may not vouch for tokens.
+pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Result<Introspection, Error> {
+    // `token_type_hint` is a hint only (RFC 7662 §2.1): the token says itself what it is.
+    let token = params.get("token").ok_or_else(|| invalid_request("token is missing"))?;
+
+    if let Some(claims) = access_token::verify(cx, token) {
+        let may_see = caller.metadata.resource_server || claims.client_id == caller.id;
+        cx.store.ensure_fresh().await?;
+        if !may_see || cx.store.is_dead(&claims.bearer()) {
+            return Ok(INACTIVE);
+        }
+        return Ok(Introspection::Access(Box::new(ActiveAccess { active: True, token_type: "Bearer", claims })));
+    }
+
+    if let Some(claims) = refresh_token::verify(cx, token) {
+        // A resource server has no business with refresh tokens, unless it holds its own.
+        if claims.client_id != caller.id || claims.is_expired(cx.now) {
+            return Ok(INACTIVE);
+        }
+        let Some(grant) = cx.store.living_grant(claims.grant, cx.now).await? else { return Ok(INACTIVE) };
+        if grant.generation != claims.generation {
+            return Ok(INACTIVE);
+        }
+        return Ok(Introspection::Refresh(Box::new(ActiveRefresh {
+            active: True,
+            token_type: "refresh_token",
+            iss: claims.iss,
+            client_id: claims.client_id.into(),
+            scope: claims.scope.into(),
+            sub: grant.user.to_string(),
+            iat: claims.iat,
+            exp: claims.exp,
+        })));
+    }
+    Ok(INACTIVE)
+}

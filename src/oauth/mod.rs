@@ -1,0 +1,58 @@
+//! The protocol. Knows no HTTP framework: values in, values or errors out.
+//!
+//! | specification | file |
+//! |---|---|
+//! | OAuth 2.1 §4.1.1, OpenID Connect Core §3.1.2 (authorization endpoint) | `authorize/` |
+//! | OAuth 2.1 §3.2 (token endpoint) | `token` |
+//! | OAuth 2.1 §4.1.3, RFC 7636 (authorization code) | `grants/authorization_code` |
+//! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
+//! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
+//! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
+//! | RFC 9068 (access tokens) | `issue/access_token` |
+//! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
+//! | RFC 7662 (introspection) | `introspect` |
+//! | RFC 7009 (revocation) | `revoke` |
+//! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
+//! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
+//! | OpenID Connect RP-Initiated Logout | `logout` |
+
+pub mod authorize;
+pub mod client_auth;
+pub mod engine;
+pub mod error;
+pub mod grants;
+pub mod introspect;
+pub mod issue;
+pub mod keys;
+pub mod logout;
+pub mod metadata;
+pub mod revoke;
+pub mod scope;
+pub mod token;
+pub mod userinfo;
+
+use std::sync::Arc;
+
+pub use error::{Error, ErrorCode, OAuthError};
+pub use keys::{KeySet, Keys};
+
+use crate::config::Config;
+use crate::crypto::random::Random;
+use crate::store::Store;
+use crate::types::Timestamp;
+
+/// What every step may use: one instant and one snapshot of the keys a request. Closed: what a single endpoint
+/// needs besides is that endpoint's argument.
+pub struct Context {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub keys: Arc<KeySet>,
+    pub rng: Arc<dyn Random>,
+    pub now: Timestamp,
+}
+
+impl Context {
+    pub fn issuer(&self) -> &str {
+        self.config.server.issuer.as_str()
+    }
+}

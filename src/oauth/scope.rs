@@ -1,0 +1,40 @@
+//! Which scope a request gets: what it asks for, or a default, within what its client is registered for.
+
+use super::error::{OAuthError, invalid_scope};
+use super::{Context, engine};
+use crate::types::{Client, Scope};
+
+/// The OpenID Connect request marker (OpenID Connect Core §3.1.2.1).
+pub const OPENID: &str = "openid";
+
+/// Asks for refresh tokens that outlive the session (OpenID Connect Core §11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// The scopes that this server itself gives a meaning.
+pub const STANDARD: [&str; 6] = [OPENID, "profile", "email", "address", "phone", OFFLINE_ACCESS];
+
+/// The scope of a request (RFC 6749 §3.3): none asked is the client's default, else the server's.
+///
+/// # Errors
+/// `invalid_scope`, when it is malformed or beyond the client's registration.
+pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<Scope, OAuthError> {
+    let Some(asked) = asked else { return Ok(default(cx, client)) };
+    let scope = engine::scope(asked)?;
+    if !engine::is_within(&scope, &client.metadata.scope) {
+        let beyond = Scope::from_tokens(scope.tokens().filter(|token| !client.metadata.scope.contains(token)));
+        return Err(invalid_scope(format!("the client is not registered for the scope {beyond}")));
+    }
+    Ok(scope)
+}
+
+fn default(cx: &Context, client: &Client) -> Scope {
+    let default = match (&client.metadata.default_scope, &cx.config.authorization.default_scope) {
+        (Some(own), _) => own.clone(),
+        (None, Some(servers)) => {
+            Scope::from_tokens(servers.tokens().filter(|token| client.metadata.scope.contains(token)))
+        }
+        (None, None) => Scope::default(),
+    };
+    // Nobody stays connected without having asked.
+    default.without(OFFLINE_ACCESS)
+}

@@ -1,0 +1,59 @@
+//! The token endpoint (OAuth 2.1 §3.2): which grant, and may this client use it?
+
+use serde::Serialize;
+
+use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
+use super::grants::{authorization_code, client_credentials, refresh_token};
+use super::{Context, Error};
+use crate::types::{Client, GrantType, Params, Scope};
+
+/// A token request: one variant a grant, parsed by the grant's own file.
+pub enum TokenRequest {
+    AuthorizationCode(authorization_code::Request),
+    RefreshToken(refresh_token::Request),
+    ClientCredentials(client_credentials::Request),
+}
+
+/// A successful answer (RFC 6749 §5.1).
+#[derive(Serialize)]
+pub struct TokenResponse {
+    pub access_token: String,
+    pub token_type: &'static str,
+    /// Seconds.
+    pub expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    /// Always told, though RFC 6749 §5.1 asks for it only when it differs from what was asked.
+    #[serde(skip_serializing_if = "Scope::is_empty")]
+    pub scope: Scope,
+}
+
+impl TokenRequest {
+    fn parse(grant: GrantType, params: &Params) -> Result<Self, OAuthError> {
+        Ok(match grant {
+            GrantType::AuthorizationCode => Self::AuthorizationCode(authorization_code::Request::parse(params)?),
+            GrantType::RefreshToken => Self::RefreshToken(refresh_token::Request::parse(params)?),
+            GrantType::ClientCredentials => Self::ClientCredentials(client_credentials::Request::parse(params)),
+        })
+    }
+}
+
+/// Answers a token request of an authenticated client.
+///
+/// # Errors
+/// Those of RFC 6749 §5.2.
+pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<TokenResponse, Error> {
+    let name = params.get("grant_type").ok_or_else(|| invalid_request("grant_type is missing"))?;
+    let grant = GrantType::parse(name)
+        .ok_or_else(|| unsupported_grant_type(format!("the grant type {name} is not one that this server knows")))?;
+    if !client.may_use(grant) {
+        return Err(unauthorized_client(format!("the client is not registered for the grant type {grant}")).into());
+    }
+    match TokenRequest::parse(grant, params)? {
+        TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request).await,
+        TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request).await,
+        TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request),
+    }
+}

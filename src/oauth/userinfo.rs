@@ -1,0 +1,32 @@
+//! UserInfo (OpenID Connect Core §5.3).
+
+use serde_json::{Map, Value};
+
+use super::error::{insufficient_scope, invalid_token};
+use super::issue::access_token;
+use super::scope::OPENID;
+use super::{Context, Error};
+
+/// What the scopes of an access token let its bearer know of its user.
+///
+/// # Errors
+/// Those of RFC 6750 §3.1.
+pub async fn userinfo(cx: &Context, token: &str) -> Result<Map<String, Value>, Error> {
+    let gone = || invalid_token("the access token is unknown, expired or revoked");
+    let claims = access_token::verify(cx, token).ok_or_else(gone)?;
+    cx.store.ensure_fresh().await?;
+    // RFC 9068 §4: "The resource server MUST validate that the aud claim contains [its] resource indicator value".
+    if claims.aud != cx.issuer() || cx.store.is_dead(&claims.bearer()) {
+        return Err(gone().into());
+    }
+    if !claims.scope.contains(OPENID) {
+        return Err(insufficient_scope("UserInfo needs an access token with the scope openid").into());
+    }
+    let Some(id) = claims.user() else { return Err(gone().into()) };
+    let user = cx.store.user(id).await?.filter(|user| user.disabled_at.is_none()).ok_or_else(gone)?;
+
+    let mut answer = user.claims_for(&claims.scope);
+    // OpenID Connect Core §5.3.2: "The sub Claim MUST always be returned".
+    answer.insert("sub".to_owned(), claims.sub.into());
+    Ok(answer)
+}

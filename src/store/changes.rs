@@ -1,0 +1,268 @@
+//! The change feed: how one node learns what another did (docs/architecture.md, "The change feed").
+//!
+//! `changes` is append-only. A change is written in the transaction that makes it true, applied here when that
+//! commits, and read by the other nodes in the order of `seq`. Commit order is not that order: a number that is
+//! missing is looked for again until it turns up, or until no transaction can be left that might bring it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::query_as;
+
+use super::database::{On, on, row};
+use super::{Store, Tx};
+use crate::types::{ClientId, Fault, GrantId, SessionId, Timestamp, TokenId, UserId};
+
+/// How long a change is kept beyond the life of the tokens that it kills: clocks differ, and nodes lag.
+const MARGIN: Duration = Duration::from_secs(300);
+
+/// After this no transaction can be left that took a number and has not committed: three times their limit.
+const GAP_LIMIT: Duration = Duration::from_secs(60);
+
+/// More missing numbers than this are history that was cleaned away, not transactions under way.
+const GAP_MOST: i64 = 10_000;
+
+/// What the nodes tell each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    TokenRevoked(TokenId),
+    GrantRevoked(GrantId),
+    SessionEnded(SessionId),
+    /// Disabled or deleted: every token is dead until further notice.
+    UserDisabled(UserId),
+    /// Tokens minted before this stay dead.
+    UserEnabled(UserId),
+    /// Disabled or deleted.
+    ClientDisabled(ClientId),
+    /// Registered or enabled. An id that is used again inherits nothing.
+    ClientEnabled(ClientId),
+    /// Its registration is another now; its tokens live on.
+    ClientChanged(ClientId),
+    KeysChanged,
+}
+
+impl Change {
+    fn to_columns(&self) -> (&'static str, String) {
+        match self {
+            Self::TokenRevoked(id) => ("token_revoked", id.to_string()),
+            Self::GrantRevoked(id) => ("grant_revoked", id.to_string()),
+            Self::SessionEnded(id) => ("session_ended", id.to_string()),
+            Self::UserDisabled(id) => ("user_disabled", id.to_string()),
+            Self::UserEnabled(id) => ("user_enabled", id.to_string()),
+            Self::ClientDisabled(id) => ("client_disabled", id.to_string()),
+            Self::ClientEnabled(id) => ("client_enabled", id.to_string()),
+            Self::ClientChanged(id) => ("client_changed", id.to_string()),
+            Self::KeysChanged => ("keys_changed", String::new()),
+        }
+    }
+
+    /// `None` for what a newer version wrote and this one does not know.
+    fn from_columns(kind: &str, id: &str) -> Option<Self> {
+        Some(match kind {
+            "token_revoked" => Self::TokenRevoked(TokenId::parse(id)?),
+            "grant_revoked" => Self::GrantRevoked(GrantId::parse(id)?),
+            "session_ended" => Self::SessionEnded(SessionId::parse(id)?),
+            "user_disabled" => Self::UserDisabled(UserId::parse(id)?),
+            "user_enabled" => Self::UserEnabled(UserId::parse(id)?),
+            "client_disabled" => Self::ClientDisabled(ClientId::parse(id)?),
+            "client_enabled" => Self::ClientEnabled(ClientId::parse(id)?),
+            "client_changed" => Self::ClientChanged(ClientId::parse(id)?),
+            "keys_changed" => Self::KeysChanged,
+            _ => return None,
+        })
+    }
+}
+
+/// A change with its place in the feed.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub seq: i64,
+    pub change: Change,
+    pub at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl Tx {
+    /// Writes a change into this transaction; `commit` applies it here and wakes the others.
+    pub(super) async fn record(&mut self, change: Change, at: Timestamp) -> Result<(), Fault> {
+        const INSERT: &str = "INSERT INTO changes (kind, id, at, expires_at) VALUES ($1, $2, $3, $4) RETURNING seq";
+        let expires_at = at.plus(self.token_ceiling() + MARGIN);
+        let (kind, id) = change.to_columns();
+        let rows: Vec<(i64,)> = on!(self.on(), db => query_as(INSERT)
+            .bind(kind)
+            .bind(id)
+            .bind(at.micros())
+            .bind(expires_at.micros())
+            .fetch_all(db)
+            .await?);
+        let (seq,) = rows.first().ok_or_else(|| Fault::because("the change feed gave no number"))?;
+        self.remember(Entry { seq: *seq, change, at, expires_at });
+        Ok(())
+    }
+}
+
+/// How far this node has read.
+#[derive(Default)]
+pub(super) struct Position {
+    /// The highest number seen.
+    high: i64,
+    /// Numbers below it that have not turned up, and when each was first missed.
+    gaps: BTreeMap<i64, Timestamp>,
+}
+
+impl Position {
+    /// Everything after this is read again; to apply a change twice is harmless.
+    fn resume_after(&self) -> i64 {
+        self.gaps.keys().next().map_or(self.high, |lowest| lowest - 1)
+    }
+
+    fn saw(&mut self, seq: i64, now: Timestamp) {
+        for missing in (self.high + 1).max(seq - GAP_MOST)..seq {
+            self.gaps.insert(missing, now);
+        }
+        self.gaps.remove(&seq);
+        self.high = self.high.max(seq);
+    }
+
+    fn forget_old_gaps(&mut self, now: Timestamp) {
+        self.gaps.retain(|_, missed_at| now.since(*missed_at) < GAP_LIMIT);
+    }
+}
+
+row!(
+    struct ChangeRow {
+        seq: i64,
+        kind: String,
+        id: String,
+        at: i64,
+        expires_at: i64,
+    }
+);
+
+impl ChangeRow {
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry {
+            seq: self.seq,
+            change: Change::from_columns(&self.kind, &self.id)?,
+            at: Timestamp::from_micros(self.at),
+            expires_at: Timestamp::from_micros(self.expires_at),
+        })
+    }
+}
+
+impl Store {
+    /// Reads what is new in the feed and applies it: the live set of what is revoked, and the caches.
+    ///
+    /// # Errors
+    /// When the database is away; what was known stays known.
+    pub async fn read_changes(&self) -> Result<(), Fault> {
+        const AFTER: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq > $1 ORDER BY seq";
+        let mut position = self.position().lock().await;
+        // Taken before the query: what commits while it runs is read the next time.
+        let now = self.now();
+        let start = match &mut *position {
+            Some(position) => position,
+            unread => unread.insert(self.starting_position(now).await?),
+        };
+        let after = start.resume_after();
+        let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(AFTER).bind(after).fetch_all(db).await?);
+        for row in rows {
+            start.saw(row.seq, now);
+            row.entry().inspect(|entry| self.apply(entry));
+        }
+        start.forget_old_gaps(now);
+        self.live().was_read(now);
+        Ok(())
+    }
+
+    /// Loads what is still in force, and places the reader before everything that may yet commit.
+    async fn starting_position(&self, now: Timestamp) -> Result<Position, Fault> {
+        const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1 ORDER BY seq";
+        const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
+        let settled_before = now.minus(GAP_LIMIT).micros();
+        let (high,): (i64,) = on!(self.on(), db => query_as(SETTLED).bind(settled_before).fetch_one(db).await?);
+        let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(IN_FORCE).bind(now.micros()).fetch_all(db).await?);
+        rows.iter().filter_map(ChangeRow::entry).for_each(|entry| self.apply(&entry));
+        Ok(Position { high, gaps: BTreeMap::new() })
+    }
+
+    /// Reads the feed now if this node has not done so for longer than it may vouch for tokens.
+    ///
+    /// # Errors
+    /// When the database is away: better no answer than a revoked token called active.
+    pub async fn ensure_fresh(&self) -> Result<(), Fault> {
+        if self.live().is_fresh(self.now(), self.max_staleness()) { Ok(()) } else { self.read_changes().await }
+    }
+
+    /// Waits until another process says that it changed something; for ever on SQLite, which has no way to say so.
+    ///
+    /// # Errors
+    /// When the connection that listens is lost.
+    pub async fn listener(&self) -> Result<Listener, Fault> {
+        match self.on() {
+            On::Postgres(pool) => {
+                let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+                listener.listen(CHANNEL).await?;
+                Ok(Listener(Some(listener)))
+            }
+            On::Sqlite(_) => Ok(Listener(None)),
+        }
+    }
+}
+
+/// The channel of `NOTIFY`.
+pub(super) const CHANNEL: &str = "grantor_changes";
+
+/// Hears of changes by other processes as they commit.
+pub struct Listener(Option<sqlx::postgres::PgListener>);
+
+impl Listener {
+    /// # Errors
+    /// When the connection is lost: polling goes on, listen anew later.
+    pub async fn heard(&mut self) -> Result<(), Fault> {
+        match &mut self.0 {
+            Some(listener) => {
+                listener.recv().await?;
+                Ok(())
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_number_is_looked_for_until_it_cannot_come_any_more() {
+        let start = Timestamp::from_secs(1_000);
+        let mut position = Position { high: 10, gaps: BTreeMap::new() };
+        position.saw(11, start);
+        position.saw(14, start);
+        assert_eq!(position.resume_after(), 11);
+
+        position.saw(12, start);
+        assert_eq!(position.resume_after(), 12);
+
+        position.forget_old_gaps(start.plus(GAP_LIMIT - Duration::from_secs(1)));
+        assert_eq!(position.resume_after(), 12);
+        position.forget_old_gaps(start.plus(GAP_LIMIT));
+        assert_eq!(position.resume_after(), 14);
+    }
+
+    #[test]
+    fn a_change_is_read_as_it_was_written() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        for change in [
+            Change::TokenRevoked(TokenId::parse(id).unwrap()),
+            Change::UserEnabled(UserId::parse(id).unwrap()),
+            Change::ClientChanged(ClientId::parse("web").unwrap()),
+            Change::KeysChanged,
+        ] {
+            let (kind, id) = change.to_columns();
+            assert_eq!(Change::from_columns(kind, &id), Some(change));
+        }
+        assert_eq!(Change::from_columns("of_the_future", id), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! What a user has allowed a client, once and for all until they withdraw it.
+
+use sqlx::{query, query_as};
+
+use super::changes::Change;
+use super::database::{on, row};
+use super::{Store, Tx};
+use crate::types::{ClientId, Fault, GrantId, Scope, Timestamp, UserId};
+
+/// A row of `consents`.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    pub client: ClientId,
+    /// Everything that was ever allowed and not withdrawn.
+    pub scope: Scope,
+    pub granted_at: Timestamp,
+}
+
+row!(
+    struct ConsentRow {
+        client_id: String,
+        scope: String,
+        granted_at: i64,
+    }
+);
+
+impl TryFrom<ConsentRow> for Consent {
+    type Error = Fault;
+
+    fn try_from(row: ConsentRow) -> Result<Self, Fault> {
+        Ok(Self {
+            client: row.client_id.parse().map_err(Fault::because)?,
+            scope: Scope::from(row.scope),
+            granted_at: Timestamp::from_micros(row.granted_at),
+        })
+    }
+}
+
+const OF_ONE_CLIENT: &str = "SELECT client_id, scope, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
+
+impl Store {
+    pub async fn consent(&self, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
+        let row: Option<ConsentRow> = on!(self.on(), db => query_as(OF_ONE_CLIENT)
+            .bind(user.to_string()).bind(client.as_str()).fetch_optional(db).await?);
+        row.map(Consent::try_from).transpose()
+    }
+
+    pub async fn consents_of(&self, user: UserId) -> Result<Vec<Consent>, Fault> {
+        const SELECT: &str = "SELECT client_id, scope, granted_at FROM consents WHERE user_id = $1
+            ORDER BY granted_at DESC, client_id";
+        let rows: Vec<ConsentRow> = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
+        rows.into_iter().map(Consent::try_from).collect()
+    }
+}
+
+impl Tx {
+    /// Adds `scope` to what the user allows the client.
+    pub async fn grant_consent(
+        &mut self,
+        user: UserId,
+        client: &ClientId,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        // The WHERE names the scope that was read: of two answers at once, none loses what the other allowed.
+        const UPSERT: &str = "INSERT INTO consents (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (user_id, client_id) DO UPDATE SET scope = $3 WHERE consents.scope = $5";
+        for _attempt in 0..3 {
+            let row: Option<ConsentRow> = on!(self.on(), db => query_as(OF_ONE_CLIENT)
+                .bind(user.to_string()).bind(client.as_str()).fetch_optional(db).await?);
+            let known = row.map(|row| row.scope).unwrap_or_default();
+            let rows = on!(self.on(), db => query(UPSERT)
+                .bind(user.to_string())
+                .bind(client.as_str())
+                .bind(scope.union(&Scope::from(known.as_str())).as_str())
+                .bind(now.micros())
+                .bind(&known)
+                .execute(db)
+                .await?
+                .rows_affected());
+            if rows == 1 {
+                return Ok(());
+            }
+        }
+        Err(Fault::unavailable(anyhow::anyhow!("consent was changed by somebody else, three times in a row")))
+    }
+
+    /// Takes back what the user allowed the client, and ends its grants; `false` if there was nothing.
+    pub async fn withdraw_consent(&mut self, user: UserId, client: &ClientId, now: Timestamp) -> Result<bool, Fault> {
+        const CONSENT: &str = "DELETE FROM consents WHERE user_id = $1 AND client_id = $2";
+        const GRANTS: &str = "UPDATE grants SET revoked_at = $3, revoked_because = 'consent_withdrawn'
+            WHERE user_id = $1 AND client_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING id";
+        let rows = on!(self.on(), db => query(CONSENT)
+            .bind(user.to_string()).bind(client.as_str()).execute(db).await?.rows_affected());
+        let grants: Vec<(String,)> = on!(self.on(), db => query_as(GRANTS)
+            .bind(user.to_string())
+            .bind(client.as_str())
+            .bind(now.micros())
+            .fetch_all(db)
+            .await?);
+        for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {
+            self.record(Change::GrantRevoked(grant), now).await?;
+        }
+        Ok(rows == 1 || !grants.is_empty())
+    }
+}

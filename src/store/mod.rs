@@ -1,0 +1,220 @@
+//! The store: PostgreSQL or SQLite behind one set of functions. It says what was there and what became of it; what
+//! that means is decided above it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `database` | the two databases behind one query text (`on!`, `row!`) |
+//! | `migrate` | the schema |
+//! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
+//! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
+//! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
+//! | `cleanup` | takes away what has expired |
+
+mod browsers;
+mod cache;
+mod changes;
+mod cleanup;
+mod clients;
+mod consents;
+mod database;
+mod grants;
+mod keys;
+mod live;
+mod migrate;
+mod pending;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, watch};
+
+pub use browsers::BrowserRecord;
+pub use changes::{Change, Listener};
+pub use clients::{Origins, Stored};
+pub use consents::Consent;
+pub use database::Location;
+pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
+pub use live::Bearer;
+pub use pending::{PendingKind, PendingRequest};
+pub use sessions::Ending;
+pub use users::Credentials;
+
+use crate::types::{Client, ClientId, Clock, Fault, GrantId, Timestamp};
+use cache::{Cache, Epoch};
+use changes::{Entry, Position};
+use database::{Db, DbTransaction, On, TRANSACTION_LIMIT, on};
+use live::Live;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    pub location: Location,
+    pub max_connections: u32,
+    /// How long a request waits for a connection before it is answered 503.
+    pub acquire_timeout: Duration,
+    /// The longest that any access token lives: how long a revocation must be remembered.
+    pub token_ceiling: Duration,
+    /// How long this node may vouch for tokens without having read the feed.
+    pub max_staleness: Duration,
+}
+
+/// A handle on the database, and what this node knows of it. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    live: Live,
+    position: Mutex<Option<Position>>,
+    clients: Cache<ClientId, Arc<Client>>,
+    origins: Cache<(), Arc<Origins>>,
+    keys_changed: watch::Sender<u64>,
+}
+
+impl Store {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or is not ours to migrate.
+    pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let db = Db::connect(&options.location, options.max_connections, options.acquire_timeout).await?;
+        migrate::run(&db, &options.location).await?;
+        Ok(Self(Arc::new(Inner {
+            db,
+            options,
+            clock,
+            live: Live::new(),
+            position: Mutex::new(None),
+            clients: Cache::new(10_000),
+            origins: Cache::new(1),
+            keys_changed: watch::Sender::new(0),
+        })))
+    }
+
+    /// Begins a transaction. While it is open, only functions of `Tx` are called.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin(&self) -> Result<Tx, Fault> {
+        let started_at = self.now();
+        Ok(Tx { db: self.0.db.begin().await?, store: self.clone(), started_at, changes: Vec::new() })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        const PING: &str = "SELECT 1";
+        on!(self.on(), db => sqlx::query(PING).execute(db).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.0.db.close().await;
+    }
+
+    /// Whether a token was revoked, or something that it hangs on ended. Call `ensure_fresh` first.
+    pub fn is_dead(&self, bearer: &Bearer<'_>) -> bool {
+        self.0.live.is_dead(bearer)
+    }
+
+    /// Whether the feed says that a grant was revoked; the row has the last word.
+    pub fn grant_is_dead(&self, id: GrantId) -> bool {
+        self.0.live.grant_is_dead(id)
+    }
+
+    /// Counts the changes of the signing keys.
+    pub fn keys_changed(&self) -> watch::Receiver<u64> {
+        self.0.keys_changed.subscribe()
+    }
+
+    fn on(&self) -> On<&PgPool, &SqlitePool> {
+        self.0.db.on()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    fn position(&self) -> &Mutex<Option<Position>> {
+        &self.0.position
+    }
+
+    fn max_staleness(&self) -> Duration {
+        self.0.options.max_staleness
+    }
+
+    /// Lets a change take effect in this process.
+    fn apply(&self, entry: &Entry) {
+        self.live().apply(entry);
+        match &entry.change {
+            Change::ClientChanged(id) | Change::ClientEnabled(id) | Change::ClientDisabled(id) => {
+                self.0.clients.forget(id);
+                self.0.origins.forget(&());
+            }
+            Change::KeysChanged => self.0.keys_changed.send_modify(|count| *count += 1),
+            _ => {}
+        }
+    }
+}
+
+/// A transaction, with the changes that its commit makes known. Dropped without `commit`, it never happened.
+pub struct Tx {
+    db: DbTransaction,
+    store: Store,
+    started_at: Timestamp,
+    changes: Vec<Entry>,
+}
+
+impl Tx {
+    /// Makes it durable, then lets its changes take effect in this process, then returns.
+    ///
+    /// # Errors
+    /// When the outcome is unknown: answer 503, do not try again inside.
+    pub async fn commit(self) -> Result<(), Fault> {
+        // The feed's readers count on it that a number taken in `changes` is committed soon or never.
+        if self.store.now().since(self.started_at) > TRANSACTION_LIMIT {
+            return Err(Fault::unavailable(anyhow::anyhow!("the transaction took too long")));
+        }
+        match self.db {
+            On::Postgres(mut tx) => {
+                if !self.changes.is_empty() {
+                    const NOTIFY: &str = "SELECT pg_notify($1, '')";
+                    sqlx::query(NOTIFY).bind(changes::CHANNEL).execute(&mut *tx).await?;
+                }
+                tx.commit().await?;
+            }
+            On::Sqlite(tx) => tx.commit().await?,
+        }
+        for entry in &self.changes {
+            self.store.apply(entry);
+        }
+        Ok(())
+    }
+
+    fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {
+        match &mut self.db {
+            On::Postgres(tx) => On::Postgres(&mut *tx),
+            On::Sqlite(tx) => On::Sqlite(&mut *tx),
+        }
+    }
+
+    fn remember(&mut self, entry: Entry) {
+        self.changes.push(entry);
+    }
+
+    fn token_ceiling(&self) -> Duration {
+        self.store.0.options.token_ceiling
+    }
+}

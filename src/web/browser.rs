@@ -1,0 +1,145 @@
+//! The browser that a request comes from: one cookie, one record, which tells who is signed in there.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration;
+use tower_sessions::{Expiry, Session, SessionManagerLayer};
+
+use super::respond::PageError;
+use super::session_store::SessionStore;
+use super::{Services, Shared};
+use crate::crypto::{hash, random, sha256};
+use crate::types::{Fault, SessionId};
+
+/// What the record of a browser holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct Data {
+    /// Pending requests are bound to it; it outlives a change of the cookie.
+    id: String,
+    /// What every form of this browser carries.
+    csrf: String,
+    session: Option<SessionId>,
+}
+
+const KEY: &str = "browser";
+
+/// How long a browser is remembered in which nobody has signed in.
+const VISITOR_MINUTES: i64 = 120;
+
+/// A browser with its record, or without one yet.
+pub struct Browser {
+    cookie: Session,
+    data: Option<Data>,
+}
+
+/// The cookie: `__Host-` on https, and never another issuer's on the same host (cookies know no ports).
+pub fn layer(services: &Services) -> SessionManagerLayer<SessionStore> {
+    let issuer = &services.config.server.issuer;
+    let [a, b, c, d, ..] = sha256(issuer.as_str().as_bytes());
+    let name = format!("grantor-{a:02x}{b:02x}{c:02x}{d:02x}");
+    let store = SessionStore { store: services.store.clone(), clock: services.clock.clone() };
+    SessionManagerLayer::new(store)
+        .with_name(if issuer.is_https() { format!("__Host-{name}") } else { name })
+        .with_secure(issuer.is_https())
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnInactivity(Duration::minutes(VISITOR_MINUTES)))
+}
+
+impl FromRequestParts<Shared> for Browser {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, PageError> {
+        let cookie = parts.extensions.get::<Session>().cloned();
+        let cookie = cookie.ok_or_else(|| Fault::because("the route is not under the cookie layer"))?;
+        let data = cookie.get(KEY).await.map_err(fault)?;
+        Ok(Self { cookie, data })
+    }
+}
+
+impl Browser {
+    /// The session of whoever signed in here last; it may have ended since.
+    pub fn session(&self) -> Option<SessionId> {
+        self.data.as_ref().and_then(|data| data.session)
+    }
+
+    /// What pending requests are bound to; `None` of a browser that has no record.
+    pub fn id(&self) -> Option<&str> {
+        self.data.as_ref().map(|data| data.id.as_str())
+    }
+
+    /// The token for this browser's forms; makes a record if there is none.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn csrf(&mut self, services: &Services) -> Result<String, Fault> {
+        Ok(self.open(services).await?.csrf)
+    }
+
+    /// What pending requests are bound to; makes a record if there is none.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn open_id(&mut self, services: &Services) -> Result<String, Fault> {
+        Ok(self.open(services).await?.id)
+    }
+
+    /// Whether a form came from a page of ours in this browser, in constant time.
+    pub fn sent(&self, csrf: Option<&str>) -> bool {
+        match (&self.data, csrf) {
+            (Some(data), Some(csrf)) => hash::equal(data.csrf.as_bytes(), csrf.as_bytes()),
+            _ => false,
+        }
+    }
+
+    /// Somebody signed in: another cookie and another form token, so that nothing planted before is worth anything.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn sign_in(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
+        let mut data = self.open(services).await?;
+        // ASVS 7.2.4
+        self.cookie.cycle_id().await.map_err(fault)?;
+        let lifetime = services.config.session.absolute_lifetime.as_secs();
+        let lifetime = Duration::seconds(i64::try_from(lifetime).unwrap_or(i64::MAX));
+        self.cookie.set_expiry(Some(Expiry::OnInactivity(lifetime)));
+        data.csrf = random::token(&*services.rng, 32);
+        data.session = Some(session);
+        self.write(data).await
+    }
+
+    /// Nobody is signed in here any more: the record goes, and the cookie with it.
+    ///
+    /// # Errors
+    /// When the record cannot be deleted.
+    pub async fn sign_out(&mut self) -> Result<(), Fault> {
+        self.data = None;
+        self.cookie.flush().await.map_err(fault)
+    }
+
+    async fn open(&mut self, services: &Services) -> Result<Data, Fault> {
+        if let Some(data) = &self.data {
+            return Ok(data.clone());
+        }
+        let rng = &*services.rng;
+        let data = Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None };
+        self.write(data.clone()).await?;
+        Ok(data)
+    }
+
+    async fn write(&mut self, data: Data) -> Result<(), Fault> {
+        self.cookie.insert(KEY, &data).await.map_err(fault)?;
+        self.data = Some(data);
+        Ok(())
+    }
+}
+
+fn fault(error: tower_sessions::session::Error) -> Fault {
+    match error {
+        tower_sessions::session::Error::Store(error) => Fault::unavailable(error),
+        other @ tower_sessions::session::Error::SerdeJson(_) => Fault::internal(other),
+    }
+}

@@ -1,0 +1,109 @@
+//! Parameters, read strictly at the door: once each, in UTF-8, of the right type, and not too many.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+
+use super::Shared;
+use super::respond::{self, PageError};
+use crate::oauth::OAuthError;
+use crate::oauth::error::invalid_request;
+use crate::types::Params;
+
+/// A refusal before any handler has seen the request.
+pub struct Refused {
+    pub status: StatusCode,
+    pub error: OAuthError,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        respond::refusal(self.status, &self.error)
+    }
+}
+
+impl From<Refused> for PageError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused.status, refused.error)
+    }
+}
+
+fn bad(description: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, error: invalid_request(description) }
+}
+
+/// The form that an API client posts; refusals are JSON.
+pub struct Form(pub Params);
+
+/// The form of a page; refusals are pages.
+pub struct PageForm(pub Params);
+
+/// The query of a page; refusals are pages.
+pub struct PageQuery(pub Params);
+
+impl FromRequest<Shared> for Form {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, services: &Shared) -> Result<Self, Refused> {
+        read_form(request, services).await.map(Self)
+    }
+}
+
+impl FromRequest<Shared> for PageForm {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, services: &Shared) -> Result<Self, PageError> {
+        Ok(Self(read_form(request, services).await?))
+    }
+}
+
+impl FromRequestParts<Shared> for PageQuery {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, PageError> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(Params::parse(query.as_bytes()).map_err(|error| bad(error.to_string()))?))
+    }
+}
+
+async fn read_form(request: Request, services: &Shared) -> Result<Params, Refused> {
+    let limit = services.config.server.max_body_bytes;
+    let too_large = || Refused {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        error: invalid_request(format!("the body is larger than {limit} bytes")),
+    };
+    // RFC 6749 §3.2, appendix B
+    let content_type = text(request.headers(), &CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(bad("the body must be application/x-www-form-urlencoded"));
+    }
+    let announced = text(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    // Whoever hangs up in the middle does not read the answer either.
+    let body = to_bytes(request.into_body(), limit).await.map_err(|_| too_large())?;
+    Params::parse(&body).map_err(|error| bad(error.to_string()))
+}
+
+/// A header, where it is text.
+pub fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The `Authorization` header. One that is not text is malformed, not absent.
+///
+/// # Errors
+/// `invalid_request`, when it comes twice (RFC 6749 §2.3).
+pub fn authorization(headers: &HeaderMap) -> Result<Option<&str>, OAuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(invalid_request("the Authorization header comes twice"));
+    }
+    Ok(first.map(|value| value.to_str().unwrap_or("not text")))
+}

@@ -1,0 +1,41 @@
+//! One line a request, with a correlation id and no secret: no query, no body, no header is ever logged.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+use tracing::Instrument;
+
+use crate::crypto::random;
+use crate::web::Shared;
+
+tokio::task_local! {
+    static CORRELATION: String;
+}
+
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// What ties an answer to its line in the log.
+pub fn correlation_id() -> String {
+    CORRELATION.try_with(Clone::clone).unwrap_or_default()
+}
+
+pub async fn trace(State(services): State<Shared>, request: Request, next: Next) -> Response {
+    let id = random::token(&*services.rng, 12);
+    let method = request.method().clone();
+    // The pattern of the route, not the path: ids stay out of the log, and a stranger's text too.
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let started_at = services.clock.now();
+
+    // Whatever is logged on the way carries the id.
+    let span = tracing::info_span!("request", correlation_id = id);
+    let mut response = CORRELATION.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
+
+    let micros = services.clock.now().since(started_at).as_micros();
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::info!(%method, route, status, micros, "answered"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_CORRELATION_ID, value);
+    }
+    response
+}

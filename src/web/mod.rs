@@ -1,0 +1,147 @@
+//! HTTP: routes, headers, cookies, pages. What is decided, is decided below.
+//!
+//! | path | file |
+//! |---|---|
+//! | `/oauth/*`, `/.well-known/*` | `oauth/` |
+//! | `/sign-in`, `/select-account`, `/consent`, `/account` | `pages/` |
+//! | `/static/*` | `assets` |
+//! | `/healthz`, `/readyz` | `health` |
+
+mod assets;
+mod browser;
+mod device;
+mod extract;
+mod health;
+mod middleware;
+mod oauth;
+mod pages;
+mod respond;
+mod session_store;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::account::Accounts;
+use crate::config::Config;
+use crate::crypto::{Random, random};
+use crate::oauth::{Context, Keys};
+use crate::store::{PendingKind, PendingRequest, Store};
+use crate::types::{Clock, Fault, Params, RequestId, Timestamp};
+use browser::Browser;
+
+/// What every handler may reach.
+pub struct Services {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub keys: Arc<Keys>,
+    pub accounts: Accounts,
+    pub rng: Arc<dyn Random>,
+    pub clock: Arc<dyn Clock>,
+}
+
+type Shared = Arc<Services>;
+
+impl Services {
+    /// One instant and one snapshot of the keys, for one request.
+    fn context(&self) -> Context {
+        Context {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            keys: self.keys.snapshot(),
+            rng: self.rng.clone(),
+            now: self.clock.now(),
+        }
+    }
+}
+
+impl Services {
+    /// A path of ours, under the path of the issuer.
+    fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.config.server.issuer.path())
+    }
+
+    /// Keeps a request while its user is on our pages, bound to this browser.
+    async fn hold(
+        &self,
+        kind: PendingKind,
+        browser: &mut Browser,
+        params: Params,
+        now: Timestamp,
+    ) -> Result<RequestId, Fault> {
+        let pending = PendingRequest {
+            id: RequestId::new(random::uuid_v4(&*self.rng)),
+            kind,
+            browser: browser.open_id(self).await?,
+            params,
+            chosen_session: None,
+            created_at: now,
+            expires_at: now.plus(self.config.authorization.request_lifetime),
+        };
+        self.store.create_pending(&pending).await?;
+        Ok(pending.id)
+    }
+}
+
+/// Every route, under the path of the issuer.
+pub fn router(services: Services) -> Router {
+    let services: Shared = Arc::new(services);
+
+    let cross_origin = Router::new()
+        .route("/oauth/token", post(oauth::token::token))
+        .route("/oauth/revoke", post(oauth::revoke::revoke))
+        .route("/oauth/userinfo", get(oauth::userinfo::get).post(oauth::userinfo::post))
+        .route("/oauth/jwks", get(oauth::metadata::jwks))
+        .route("/.well-known/openid-configuration", get(oauth::metadata::metadata))
+        .route("/.well-known/oauth-authorization-server", get(oauth::metadata::metadata))
+        .layer(middleware::cors::layer(services.store.clone()));
+
+    let browser = Router::new()
+        .route("/", get(pages::account::home))
+        .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post))
+        .route("/oauth/authorize/continue", get(oauth::authorize::resume))
+        .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post))
+        .route("/oauth/logout/confirm", get(pages::sign_out::show).post(pages::sign_out::answer))
+        .route("/signed-out", get(pages::sign_out::done))
+        .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
+        .route("/select-account", get(pages::select_account::show).post(pages::select_account::answer))
+        .route("/consent", get(pages::consent::show).post(pages::consent::answer))
+        .route("/account", get(pages::account::show))
+        .route("/account/consents/withdraw", post(pages::account::withdraw))
+        .route("/account/sessions/end", post(pages::account::end_session))
+        .layer(browser::layer(&services));
+
+    let routes = Router::new()
+        .route("/oauth/introspect", post(oauth::introspect::introspect))
+        .route("/static/{*path}", get(assets::serve))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .merge(cross_origin)
+        .merge(browser)
+        .fallback(pages::error::not_found)
+        .with_state(services.clone());
+
+    let path = services.config.server.issuer.path();
+    let prefixed = if path.is_empty() { routes } else { under(path, routes, &services) };
+    prefixed
+        .layer(CatchPanicLayer::custom(respond::panicked))
+        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::timeout::limit))
+        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::error_pages::render))
+        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::headers::add))
+        .layer(axum::middleware::from_fn_with_state(services, middleware::trace::trace))
+}
+
+/// An issuer with a path: the path goes before every route, and into the well-known addresses (RFC 8414 §3.1).
+fn under(path: &str, routes: Router, services: &Shared) -> Router {
+    let well_known = Router::new()
+        .route(&format!("/.well-known/oauth-authorization-server{path}"), get(oauth::metadata::metadata))
+        .route(&format!("/.well-known/openid-configuration{path}"), get(oauth::metadata::metadata))
+        .layer(middleware::cors::layer(services.store.clone()))
+        // Whoever runs it behind a proxy probes the root.
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .with_state(services.clone());
+    Router::new().nest(path, routes).merge(well_known)
+}

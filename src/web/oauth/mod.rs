@@ -1,0 +1,9 @@
+//! The endpoints of the protocol: parameters in, answers out.
+
+pub mod authorize;
+pub mod introspect;
+pub mod logout;
+pub mod metadata;
+pub mod revoke;
+pub mod token;
+pub mod userinfo;

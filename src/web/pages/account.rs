@@ -1,0 +1,147 @@
+//! `GET /account` and what can be ended there
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+
+use super::words::{ago, day, in_reading_order, scope_words};
+use super::{Site, forged, initial};
+use crate::store::Consent;
+use crate::types::{Client, ClientId, RedirectUri, Session, SessionId, Timestamp, User};
+use crate::web::browser::Browser;
+use crate::web::extract::{PageForm, PageQuery};
+use crate::web::respond::{self, PageError, Policy};
+use crate::web::{Services, Shared};
+
+type Page = Result<Response, PageError>;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    site: Site,
+    csrf: String,
+    username: String,
+    name: Option<String>,
+    email: Option<String>,
+    notice: Option<String>,
+    applications: Vec<ApplicationView>,
+    sessions: Vec<SessionView>,
+}
+
+struct ApplicationView {
+    client_id: String,
+    name: String,
+    initial: String,
+    host: Option<String>,
+    permissions: Vec<String>,
+    since: String,
+}
+
+struct SessionView {
+    id: String,
+    current: bool,
+    device: String,
+    started: String,
+    last_seen: String,
+}
+
+impl ApplicationView {
+    fn of(services: &Services, consent: &Consent, client: Option<&Client>) -> Self {
+        let name = client.map_or(consent.client.as_str(), |client| &client.metadata.client_name);
+        let words = |token| scope_words(&services.config, token, None).title;
+        Self {
+            client_id: consent.client.to_string(),
+            initial: initial(name),
+            name: name.to_owned(),
+            host: client.and_then(|client| client.metadata.redirect_uris.first()).map(RedirectUri::display_host),
+            permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
+            since: day(consent.granted_at),
+        }
+    }
+}
+
+impl SessionView {
+    fn of(session: &Session, current: SessionId, now: Timestamp) -> Self {
+        Self {
+            id: session.id.to_string(),
+            current: session.id == current,
+            device: session.device.clone(),
+            started: ago(session.created_at, now),
+            last_seen: ago(session.seen_at, now),
+        }
+    }
+}
+
+/// The root has nothing of its own.
+pub async fn home(State(services): State<Shared>) -> Response {
+    respond::see_other(&services.path("/account"))
+}
+
+pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
+    let now = services.clock.now();
+    let Some((session, user)) = services.accounts.signed_in(browser.session(), now).await? else {
+        return Ok(respond::see_other(&services.path("/sign-in")));
+    };
+    let overview = services.accounts.overview(&user, now).await?;
+    let consents = overview.consents.iter();
+    let page = AccountPage {
+        site: Site::of(&services),
+        csrf: browser.csrf(&services).await?,
+        username: user.username.clone(),
+        name: user.name().map(str::to_owned),
+        email: user.email.clone(),
+        // A word from our own list, never text from the address.
+        notice: params.get("done").and_then(notice).map(str::to_owned),
+        applications: consents
+            .map(|(consent, client)| ApplicationView::of(&services, consent, client.as_deref()))
+            .collect(),
+        sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
+    };
+    Ok(respond::page(StatusCode::OK, &page, &Policy::default()))
+}
+
+fn notice(done: &str) -> Option<&'static str> {
+    match done {
+        "withdrawn" => Some("The application can no longer use your account."),
+        "ended" => Some("That browser is signed out."),
+        _ => None,
+    }
+}
+
+pub async fn withdraw(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
+    let Some((_, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
+        return Ok(respond::see_other(&services.path("/sign-in")));
+    };
+    if let Some(client) = params.get("client_id").and_then(ClientId::parse) {
+        services.accounts.withdraw(&user, &client, services.clock.now()).await?;
+    }
+    Ok(respond::see_other(&services.path("/account?done=withdrawn")))
+}
+
+pub async fn end_session(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
+    let Some((current, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
+        return Ok(respond::see_other(&services.path("/sign-in")));
+    };
+    let Some(session) = params.get("session").and_then(SessionId::parse) else {
+        return Ok(respond::see_other(&services.path("/account")));
+    };
+    services.accounts.end_own(&user, session, services.clock.now()).await?;
+    if session == current.id {
+        browser.sign_out().await?;
+        return Ok(respond::see_other(&services.path("/signed-out")));
+    }
+    Ok(respond::see_other(&services.path("/account?done=ended")))
+}
+
+/// Who sent a form of the account page; `None` when they are signed out by now.
+async fn own_form(
+    services: &Services,
+    browser: &Browser,
+    csrf: Option<&str>,
+) -> Result<Option<(Session, User)>, PageError> {
+    if !browser.sent(csrf) {
+        return Err(forged());
+    }
+    Ok(services.accounts.signed_in(browser.session(), services.clock.now()).await?)
+}

@@ -1,0 +1,80 @@
+//! `GET` and `POST /select-account` (`prompt=select_account`)
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+
+use super::{ClientView, Site, forged, initial};
+use crate::oauth::authorize::Step;
+use crate::types::{SessionId, User};
+use crate::web::Shared;
+use crate::web::browser::Browser;
+use crate::web::extract::{PageForm, PageQuery};
+use crate::web::oauth::authorize::Waiting;
+use crate::web::respond::{self, PageError, Policy};
+
+type Page = Result<Response, PageError>;
+
+#[derive(Template)]
+#[template(path = "select_account.html")]
+struct SelectAccountPage {
+    site: Site,
+    csrf: String,
+    request: String,
+    client: ClientView,
+    accounts: Vec<AccountView>,
+}
+
+struct AccountView {
+    session: String,
+    username: String,
+    name: Option<String>,
+    initial: String,
+}
+
+impl AccountView {
+    fn of(session: SessionId, user: &User) -> Self {
+        let name = user.name().map(str::to_owned);
+        Self {
+            session: session.to_string(),
+            initial: initial(name.as_deref().unwrap_or(&user.username)),
+            username: user.username.clone(),
+            name,
+        }
+    }
+}
+
+pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
+    let cx = services.context();
+    let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
+    let Step::NeedAccount(account) = waiting.next(&cx, &browser).await? else {
+        return Ok(respond::see_other(&services.path(&waiting.resume_at())));
+    };
+    let (session, user) = *account;
+    let page = SelectAccountPage {
+        site: Site::of(&services),
+        csrf: browser.csrf(&services).await?,
+        request: waiting.pending.id.to_string(),
+        client: ClientView::of(&waiting.validated.client, &waiting.validated.target),
+        accounts: vec![AccountView::of(session.id, &user)],
+    };
+    let form_action = Some(waiting.validated.target.form_action());
+    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, script: false }))
+}
+
+pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
+    if !browser.sent(params.get("csrf")) {
+        return Err(forged());
+    }
+    let cx = services.context();
+    let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
+    // Only an account of this browser can be chosen; anything else is "another account".
+    let chosen = params.get("session").and_then(SessionId::parse).filter(|id| browser.session() == Some(*id));
+    let Some(session) = chosen else {
+        let sign_in = format!("/sign-in?request={}&switch=1", waiting.pending.id);
+        return Ok(respond::see_other(&services.path(&sign_in)));
+    };
+    services.store.choose_session(waiting.pending.id, session).await?;
+    Ok(respond::see_other(&services.path(&waiting.resume_at())))
+}

@@ -1,0 +1,137 @@
+//! `GET` and `POST /sign-in`
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+
+use super::{ClientView, Site, forged};
+use crate::account::sign_in::{Attempt, SignIn};
+use crate::oauth::Context;
+use crate::oauth::authorize::{NeedSignIn, Step};
+use crate::types::{Fault, Params};
+use crate::web::browser::Browser;
+use crate::web::device;
+use crate::web::extract::{PageForm, PageQuery};
+use crate::web::oauth::authorize::Waiting;
+use crate::web::respond::{self, PageError, Policy};
+use crate::web::{Services, Shared};
+
+type Page = Result<Response, PageError>;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    site: Site,
+    csrf: String,
+    request: Option<String>,
+    client: Option<ClientView>,
+    username: String,
+    locked_username: bool,
+    error: Option<String>,
+}
+
+pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
+    let cx = services.context();
+    if params.get("request").is_none() {
+        // Straight to the account, without an application.
+        if services.accounts.signed_in(browser.session(), cx.now).await?.is_some() {
+            return Ok(respond::see_other(&services.path("/account")));
+        }
+        return render(&services, &mut browser, None, Form::default()).await;
+    }
+    let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
+    let hint = waiting.validated.request.login_hint.clone().unwrap_or_default();
+    // Somebody else wants to sign in: whoever is there now does not matter.
+    if params.get("switch").is_some() {
+        return render(&services, &mut browser, Some(&waiting), Form { username: hint, ..Form::default() }).await;
+    }
+    match waiting.next(&cx, &browser).await? {
+        Step::NeedSignIn(need) => {
+            let form = match need.again {
+                Some(user) => Form { username: user.username, locked: true, error: None },
+                None => Form { username: hint, ..Form::default() },
+            };
+            render(&services, &mut browser, Some(&waiting), form).await
+        }
+        _ => Ok(respond::see_other(&services.path(&waiting.resume_at()))),
+    }
+}
+
+pub async fn answer(
+    State(services): State<Shared>,
+    headers: HeaderMap,
+    mut browser: Browser,
+    PageForm(params): PageForm,
+) -> Page {
+    if !browser.sent(params.get("csrf")) {
+        return Err(forged());
+    }
+    let cx = services.context();
+    let waiting = match params.get("request") {
+        Some(_) => Some(Waiting::load(&services, &cx, &browser, &params).await?),
+        None => None,
+    };
+    if let (Some("cancel"), Some(waiting)) = (params.get("decision"), &waiting) {
+        return waiting.deny(&services, &cx).await;
+    }
+    let attempt = Attempt {
+        login: params.get("username").unwrap_or_default(),
+        password: params.get("password").unwrap_or_default().into(),
+        device: device::name(&headers),
+        current: browser.session(),
+    };
+    match services.accounts.sign_in(attempt, cx.now).await? {
+        SignIn::Done(session) => {
+            browser.sign_in(&services, session.id).await?;
+            let Some(waiting) = waiting else { return Ok(respond::see_other(&services.path("/account"))) };
+            services.store.choose_session(waiting.pending.id, session.id).await?;
+            Ok(respond::see_other(&services.path(&waiting.resume_at())))
+        }
+        SignIn::Wrong => {
+            let form = wrong(&cx, &browser, waiting.as_ref(), &params).await?;
+            render(&services, &mut browser, waiting.as_ref(), form).await
+        }
+        SignIn::Busy => Err(Fault::unavailable(anyhow::anyhow!("too many people are signing in")).into()),
+    }
+}
+
+/// What the form shows besides itself.
+#[derive(Default)]
+struct Form {
+    username: String,
+    /// The person must prove again that they are this one.
+    locked: bool,
+    error: Option<String>,
+}
+
+/// What was typed stays, the password excepted; the words do not tell which of the two was wrong (ASVS 6.3.8).
+async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, params: &Params) -> Result<Form, PageError> {
+    let username = params.get("username").unwrap_or_default().to_owned();
+    let again = match waiting {
+        Some(waiting) => matches!(waiting.next(cx, browser).await?,
+            Step::NeedSignIn(NeedSignIn { again: Some(user) }) if user.username == username),
+        None => false,
+    };
+    let error = if again {
+        "The password is not right. Try again."
+    } else {
+        "The user name or the password is not right. Check both and try again."
+    };
+    Ok(Form { username, locked: again, error: Some(error.to_owned()) })
+}
+
+async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
+    let status = if form.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = SignInPage {
+        site: Site::of(services),
+        csrf: browser.csrf(services).await?,
+        request: waiting.map(|waiting| waiting.pending.id.to_string()),
+        client: waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target)),
+        username: form.username,
+        locked_username: form.locked,
+        error: form.error,
+    };
+    let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
+    Ok(respond::page(status, &page, &Policy { form_action, script: false }))
+}

@@ -1,0 +1,264 @@
+//! The one place where answers are written: errors and their headers, redirects with `iss` and `state`, pages.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::response::{Html, IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Services;
+use super::middleware::trace::correlation_id;
+use super::pages::{self, Site};
+use crate::oauth::authorize::{Answer, RedirectTarget};
+use crate::oauth::{Error, ErrorCode, OAuthError};
+use crate::types::fault::FaultKind;
+use crate::types::{Fault, ResponseMode};
+
+/// When to come back after a 503, in seconds.
+const RETRY_SECONDS: &str = "2";
+
+/// An answer of an endpoint that clients authenticate at.
+pub fn api<T: Serialize>(outcome: Result<T, Error>, request: &HeaderMap) -> Response {
+    match outcome {
+        Ok(answer) => no_store(Json(answer).into_response()),
+        Err(Error::Fault(fault)) => self::fault(&fault),
+        Err(Error::Refused(error)) => {
+            let mut response = refusal(error.code.status(), &error);
+            // RFC 6749 §5.2: MUST where the client tried the header; elsewhere a browser would ask its user.
+            if error.code == ErrorCode::InvalidClient && request.contains_key(http::header::AUTHORIZATION) {
+                let challenge = HeaderValue::from_static("Basic realm=\"grantor\", charset=\"UTF-8\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
+    }
+}
+
+/// An answer of an endpoint that is shown an access token (RFC 6750 §3).
+pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
+    match outcome {
+        Ok(answer) => no_store(Json(answer).into_response()),
+        Err(Error::Fault(fault)) => self::fault(&fault),
+        Err(Error::Refused(error)) => {
+            let mut response = refusal(error.code.status(), &error);
+            let scope = if error.code == ErrorCode::InsufficientScope { ", scope=\"openid\"" } else { "" };
+            let challenge =
+                format!("Bearer error=\"{}\", error_description=\"{}\"{scope}", error.code.as_str(), error.description);
+            if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
+    }
+}
+
+/// RFC 6750 §3.1: who shows no token at all is not told an error.
+pub fn no_token() -> Response {
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response()
+}
+
+/// RFC 6749 §5.2
+pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
+    tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
+    let body = json!({ "error": error.code.as_str(), "error_description": error.description });
+    no_store((status, Json(body)).into_response())
+}
+
+/// Logs a fault, once, and answers with nothing of it but the number to quote.
+pub fn fault(fault: &Fault) -> Response {
+    log(fault);
+    let (status, code) = answer_to(fault);
+    let body = json!({
+        "error": code,
+        "error_description": format!("the request could not be served; its reference is {}", correlation_id()),
+    });
+    retry_later(status, no_store((status, Json(body)).into_response()))
+}
+
+/// A handler panicked: a bug, and nothing else stops.
+#[allow(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
+pub fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    fault(&Fault::because(format!("panic: {text}")))
+}
+
+fn answer_to(fault: &Fault) -> (StatusCode, &'static str) {
+    match fault.kind() {
+        FaultKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        FaultKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+    }
+}
+
+pub fn log(fault: &Fault) {
+    match fault.kind() {
+        FaultKind::Unavailable => tracing::warn!(%fault, "unavailable"),
+        FaultKind::Internal => tracing::error!(%fault, "fault"),
+    }
+}
+
+/// RFC 9110 §10.2.3
+pub fn retry_later(status: StatusCode, mut response: Response) -> Response {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    }
+    response
+}
+
+/// RFC 6749 §5.1
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// What goes wrong on a page is told on a page, which `middleware::error_pages` makes.
+pub enum PageError {
+    NotFound,
+    Refused(StatusCode, OAuthError),
+    Fault(Fault),
+}
+
+impl From<Fault> for PageError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<OAuthError> for PageError {
+    fn from(error: OAuthError) -> Self {
+        // 401 would ask the browser for credentials that no person has.
+        let status = match error.code.status() {
+            StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        Self::Refused(status, error)
+    }
+}
+
+impl From<Error> for PageError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(error) => error.into(),
+            Error::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Refused(status, _) => *status,
+            Self::Fault(fault) => answer_to(fault).0,
+        };
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// What a page may do besides showing itself.
+#[derive(Default)]
+pub struct Policy {
+    /// Where its forms may lead in the end, besides ourselves: Chromium applies `form-action` to the redirect too.
+    pub form_action: Option<String>,
+    pub script: bool,
+}
+
+/// A page, under a policy that allows our stylesheet and nothing inline.
+pub fn page(status: StatusCode, template: &impl Template, policy: &Policy) -> Response {
+    let body = match template.render() {
+        Ok(body) => body,
+        Err(error) => return fault(&Fault::internal(error)),
+    };
+    let csp = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; {}form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
+        if policy.script { "script-src 'self'; " } else { "" },
+        policy.form_action.as_ref().map(|source| format!(" {source}")).unwrap_or_default(),
+    );
+    let mut response = (status, Html(body)).into_response();
+    let csp = HeaderValue::from_str(&csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, csp);
+    response
+}
+
+/// After a POST, and to our own pages (OAuth 2.1 §7.5.3: 303, so that no credential is posted on).
+pub fn see_other(location: &str) -> Response {
+    match HeaderValue::from_str(location) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+        Err(error) => fault(&Fault::internal(error)),
+    }
+}
+
+/// The answer of the authorization endpoint, to where it was proved to belong. `state` and `iss` are added here.
+pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) -> Response {
+    let mut fields: Vec<(&str, &str)> = Vec::with_capacity(4);
+    match answer {
+        Answer::Code(code) => fields.push(("code", code)),
+        Answer::Error(error) => {
+            fields.push(("error", error.code.as_str()));
+            fields.push(("error_description", &error.description));
+        }
+    }
+    // RFC 6749 §4.1.2: "REQUIRED if the state parameter was present".
+    fields.extend(target.state().map(|state| ("state", state)));
+    // RFC 9207 §2: in errors too.
+    fields.push(("iss", services.config.server.issuer.as_str()));
+
+    match target.mode() {
+        ResponseMode::Query => see_other(&with_query(target.uri(), &fields)),
+        ResponseMode::FormPost => {
+            let form = pages::FormPost {
+                site: Site::of(services),
+                action: target.uri().to_owned(),
+                fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            };
+            page(StatusCode::OK, &form, &Policy { form_action: Some(target.form_action()), script: true })
+        }
+    }
+}
+
+/// Adds parameters to a URI, and leaves what is there letter for letter (RFC 6749 §3.1.2).
+pub fn with_query(uri: &str, fields: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    if query.is_empty() {
+        return uri.to_owned();
+    }
+    let separator = match uri.find('?') {
+        None => "?",
+        Some(at) if at + 1 == uri.len() || uri.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    format!("{uri}{separator}{query}")
+}
+
+/// A document that may be kept for a little while.
+pub fn public_json(body: String) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=60")];
+    (headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_query;
+
+    #[test]
+    fn the_query_of_a_redirect_uri_comes_back_intact() {
+        let fields = [("code", "a b"), ("state", "x&y")];
+        for (uri, expected) in [
+            ("https://a.example/cb", "https://a.example/cb?code=a+b&state=x%26y"),
+            ("https://a.example/cb?x=%20", "https://a.example/cb?x=%20&code=a+b&state=x%26y"),
+            ("https://a.example/cb?", "https://a.example/cb?code=a+b&state=x%26y"),
+            ("com.example.app:/cb", "com.example.app:/cb?code=a+b&state=x%26y"),
+        ] {
+            assert_eq!(with_query(uri, &fields), expected);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The command line, as people and scripts use it: the real binary, what it prints and what it leaves behind.
+
+mod clients;
+mod place;
+mod refusals;
+mod users;

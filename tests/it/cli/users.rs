@@ -1,0 +1,104 @@
+use serde_json::json;
+
+use super::place::Place;
+
+const PASSWORD: &str = "engines that weave algebra";
+
+#[test]
+fn a_user_lives_from_create_to_delete() {
+    let place = Place::new();
+    assert!(place.ok(&["user", "list"]).contains("There is no user yet"));
+    let create = [
+        "user",
+        "create",
+        "--username",
+        "ada",
+        "--email",
+        "Ada@example.com",
+        "--email-verified",
+        "--name",
+        "Ada Lovelace",
+        "--claim",
+        "given_name=Ada",
+        "--claim",
+        r#"address={"locality":"London"}"#,
+        "--password-stdin",
+        "--json",
+    ];
+    let created = place.run_with(&create, &format!("{PASSWORD}\n")).expect_ok();
+    let created: serde_json::Value = serde_json::from_str(&created).unwrap();
+    let id = created["id"].as_str().unwrap();
+    let expected = json!({
+        "id": id,
+        "username": "ada",
+        "email": "Ada@example.com",
+        "email_verified": true,
+        "claims": { "name": "Ada Lovelace", "given_name": "Ada", "address": { "locality": "London" } },
+        "created_at": created["created_at"],
+        "updated_at": created["created_at"],
+        "disabled": false,
+    });
+    assert_eq!(created, expected);
+    for name in ["ada", "ADA", "ada@EXAMPLE.com", id] {
+        assert_eq!(place.json(&["user", "show", name]), expected, "{name}");
+    }
+    assert_eq!(place.json(&["user", "list"]), json!([expected]));
+    assert!(place.ok(&["user", "list"]).ends_with(&format!("\n{id}  ada       Ada@example.com  Ada Lovelace\n")));
+    let shown = place.ok(&["user", "show", "ada"]);
+    assert!(shown.contains("Ada@example.com (verified)\n") && shown.contains("name        Ada Lovelace\n"), "{shown}");
+
+    assert!(place.ok(&["user", "disable", "ada"]).starts_with("Disabled ada."));
+    assert!(place.ok(&["user", "disable", "ada"]).contains("already"));
+    assert_eq!(place.json(&["user", "show", "ada"])["disabled"], true);
+    assert!(place.ok(&["user", "enable", "ada@example.com"]).starts_with("Enabled ada."));
+    assert!(place.ok(&["user", "delete", id]).starts_with(&format!("Deleted ada ({id})")));
+    place.run(&["user", "show", "ada"]).expect_refused(1, "no user has");
+}
+
+#[test]
+fn neither_a_password_nor_its_hash_is_printed_and_only_the_hash_is_kept() {
+    let place = Place::new();
+    let create = ["user", "create", "--username", "ada", "--password-stdin"];
+    let created = place.run_with(&create, PASSWORD).expect_ok();
+    let other = "difference engines, number two";
+    let set = place.run_with(&["user", "set-password", "ada", "--password-stdin"], other).expect_ok();
+    assert_eq!(set, "ada has another password. Their sessions are ended.\n");
+    for printed in [created, set, place.ok(&["user", "show", "ada", "--json"]), place.ok(&["user", "list", "--json"])] {
+        assert!(!printed.contains("argon2") && !printed.contains(PASSWORD) && !printed.contains(other), "{printed}");
+    }
+    assert!(place.keeps_in_clear("$argon2id$v=19$m=19456,t=2,p=1$"));
+    assert!(!place.keeps_in_clear(PASSWORD) && !place.keeps_in_clear(other));
+}
+
+#[test]
+fn an_update_changes_what_it_names_and_nothing_else() {
+    let place = Place::new();
+    let create =
+        ["user", "create", "--username", "ada", "--email", "ada@example.com", "--email-verified", "--password-stdin"];
+    place.run_with(&create, PASSWORD).expect_ok();
+    place.run_with(&["user", "create", "--username", "bob@example.com", "--password-stdin"], PASSWORD).expect_ok();
+    let update = |arguments: &[&str]| place.json(&[&["user", "update", "ada"], arguments].concat());
+
+    let named = update(&["--name", "Ada", "--claim", "nickname=Countess"]);
+    assert_eq!(named["claims"], json!({ "name": "Ada", "nickname": "Countess" }));
+    assert_eq!(named["email_verified"], true);
+    assert_eq!(update(&["--remove-claim", "name"])["claims"], json!({ "nickname": "Countess" }));
+    // Another address is another promise.
+    let moved = update(&["--email", "ada@example.org"]);
+    assert_eq!((&moved["email"], &moved["email_verified"]), (&json!("ada@example.org"), &json!(false)));
+    assert_eq!(update(&["--email-verified"])["email_verified"], true);
+    assert_eq!(update(&["--no-email-verified"])["email_verified"], false);
+    assert_eq!(update(&["--no-email"])["email"], json!(null));
+    assert!(place.ok(&["user", "update", "ada", "--no-email"]).contains("so already"));
+
+    for (arguments, words) in [
+        (["--username", "BOB@example.com"], "the username BOB@example.com is another user's"),
+        (["--email", "Bob@example.com"], "the e-mail address Bob@example.com is another user's"),
+        (["--email", "bob"], "of the form name@host"),
+    ] {
+        place.run(&[&["user", "update", "ada"], &arguments[..]].concat()).expect_refused(1, words);
+    }
+    place.run(&["user", "update", "bob@example.com", "--username", "ADA"]).expect_refused(1, "the username ADA is");
+    assert_eq!(update(&["--username", "countess"])["username"], "countess");
+    place.run(&["user", "show", "ada"]).expect_refused(1, "no user has");
+}
