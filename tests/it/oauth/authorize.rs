@@ -159,6 +159,7 @@ async fn a_loopback_redirect_uri_matches_with_any_port_and_with_nothing_else_cha
         "http://127.0.0.1:0x50/cb",
         "http://127.0.0.1:65536/cb",
         "http://127.0.0.1:123456/cb",
+        "http://127.0.0.1:000080/cb",
         "http://127.0.0.1:80@evil.example/cb",
         "http://127.0.0.1@evil.example/cb",
         "http://127.0.0.1:80\\@evil.example/cb",
