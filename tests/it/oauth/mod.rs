@@ -1,1 +1,12 @@
+mod authorize;
+mod authorize_responses;
+mod client_auth;
 mod code;
+mod code_refused;
+mod consent;
+mod id_token;
+mod metadata;
+mod pkce;
+mod prompt;
+mod relying_party;
+mod token_endpoint;
