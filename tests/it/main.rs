@@ -2,4 +2,5 @@
 
 mod cli;
 mod oauth;
+mod store;
 mod support;

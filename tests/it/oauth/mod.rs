@@ -1,1 +1,10 @@
+mod client_credentials;
 mod code;
+mod cors;
+mod introspection;
+mod refresh;
+mod refresh_ends;
+mod refresh_lifetimes;
+mod revocation;
+mod token_confusion;
+mod userinfo;
