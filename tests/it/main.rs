@@ -3,4 +3,5 @@
 mod cli;
 mod layering;
 mod oauth;
+mod store;
 mod support;

@@ -1,6 +1,7 @@
 //! What the tests stand on: databases, a server, a person with a browser, a relying party.
 
 pub mod app;
+pub mod behind;
 pub mod browser;
 mod keeper;
 pub mod party;
@@ -33,6 +34,34 @@ macro_rules! each_database {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     super::$name($crate::support::TestApp::spawn($crate::support::Engine::Postgres).await).await;
+                }
+            )+
+        }
+    };
+}
+
+/// As `each_database!`, for tests that make servers of their own:
+///
+/// ```text
+/// each_engine!(a_refresh_token_lies_idle_for_so_long);
+/// async fn a_refresh_token_lies_idle_for_so_long(engine: Engine) { … }
+/// ```
+#[macro_export]
+macro_rules! each_engine {
+    ($($name:ident),+ $(,)?) => {
+        mod on_any_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::support::Engine::Sqlite).await;
+                }
+            )+
+        }
+        mod on_any_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::support::Engine::Postgres).await;
                 }
             )+
         }

@@ -1,0 +1,8 @@
+//! The store on both databases: its statements, its schema, its transitions, and what it does when it is taken away.
+
+mod cleanup;
+mod feed;
+mod outage;
+mod schema;
+mod statements;
+mod transitions;
