@@ -1,10 +1,13 @@
 //! What the tests stand on: databases, a server, a person with a browser, a relying party.
 
 pub mod app;
+pub mod browser;
 mod keeper;
 pub mod party;
 pub mod person;
 pub mod postgres;
+pub mod process;
+pub mod rows;
 
 pub use app::{Engine, TestApp, TestClock};
 pub use party::{Answer, Party, Pkce, Tokens};
