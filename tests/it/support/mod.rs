@@ -7,6 +7,8 @@ mod keeper;
 pub mod party;
 pub mod person;
 pub mod postgres;
+pub mod process;
+pub mod rows;
 
 pub use app::{Engine, TestApp, TestClock};
 pub use party::{Answer, Party, Pkce, Tokens};
