@@ -76,9 +76,7 @@ async fn read_form(request: Request, services: &Shared) -> Result<Params, Refuse
         error: invalid_request(format!("the body is larger than {limit} bytes")),
     };
     // RFC 6749 §3.2, appendix B
-    let content_type = text(request.headers(), &CONTENT_TYPE).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !is_form(request.headers()) {
         return Err(bad("the body must be application/x-www-form-urlencoded"));
     }
     let announced = text(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
@@ -88,6 +86,13 @@ async fn read_form(request: Request, services: &Shared) -> Result<Params, Refuse
     // Whoever hangs up in the middle does not read the answer either.
     let body = to_bytes(request.into_body(), limit).await.map_err(|_| too_large())?;
     Params::parse(&body).map_err(|error| bad(error.to_string()))
+}
+
+/// Whether the body says that it is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// A header, where it is text.
