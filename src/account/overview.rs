@@ -14,7 +14,7 @@ pub struct Overview {
 }
 
 impl Accounts {
-    /// The living session of a browser, and whose it is.
+    /// The living session of a browser, and whose it is. To ask is to use it (ASVS 7.3.1).
     ///
     /// # Errors
     /// When the database is away.
@@ -25,7 +25,9 @@ impl Accounts {
     ) -> Result<Option<(Session, User)>, Fault> {
         let Some(id) = session else { return Ok(None) };
         let Some(session) = self.store.session(id, now).await? else { return Ok(None) };
-        Ok(self.store.user(session.user).await?.map(|user| (session, user)))
+        let Some(user) = self.store.user(session.user).await? else { return Ok(None) };
+        self.store.use_session(&session, self.config.session.idle_lifetime, now).await?;
+        Ok(Some((session, user)))
     }
 
     /// # Errors

@@ -11,11 +11,16 @@ use crate::types::{CodeChallenge, CodeVerifier, Scope};
 /// Reads a `scope` parameter by the grammar of RFC 6749 §3.3.
 ///
 /// # Errors
-/// `invalid_scope`, when a character does not belong there.
+/// `invalid_scope`, when a character does not belong there, or nothing is.
 pub fn scope(text: &str) -> Result<Scope, OAuthError> {
     let parsed: OxideScope =
         text.parse().map_err(|_| invalid_scope("the scope holds a character that RFC 6749 section 3.3 forbids"))?;
-    Ok(Scope::from_tokens(parsed.iter()))
+    let scope = Scope::from_tokens(parsed.iter());
+    // `scope = scope-token *( SP scope-token )`: spaces alone are not a scope, and not the default either.
+    if scope.is_empty() {
+        return Err(invalid_scope("the scope names nothing; leave it out to get the default"));
+    }
+    Ok(scope)
 }
 
 /// Whether `wanted` asks for nothing beyond `allowed`.
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn scopes_follow_the_grammar_and_the_subset_order() {
         assert_eq!(scope("b a").unwrap().as_str(), "a b");
-        for bad in ["a\"b", "a\\b", "ü", "a\tb"] {
+        for bad in ["a\"b", "a\\b", "ü", "a\tb", "", "  "] {
             assert!(scope(bad).is_err(), "{bad}");
         }
         assert!(is_within(&Scope::from("a"), &Scope::from("a b")));

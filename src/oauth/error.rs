@@ -87,12 +87,16 @@ error_codes! {
     InsufficientScope => ("insufficient_scope", FORBIDDEN, insufficient_scope);
 }
 
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 300;
+
 impl OAuthError {
     fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
-        // RFC 6749 §5.2: "%x20-21 / %x23-5B / %x5D-7E"; what a stranger sent may stand in it.
+        // RFC 6749 §5.2: "%x20-21 / %x23-5B / %x5D-7E"; what a stranger sent may stand in it, but not all of it: a
+        // description travels in the address of a redirect.
         let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
-        if description.chars().all(allowed) {
+        if description.len() <= MAX_DESCRIPTION && description.chars().all(allowed) {
             return Self { code, description };
         }
         let clean = description.chars().map(|c| match c {
@@ -100,7 +104,7 @@ impl OAuthError {
             c if allowed(c) => c,
             _ => '?',
         });
-        Self { code, description: clean.take(300).collect::<String>().into() }
+        Self { code, description: clean.take(MAX_DESCRIPTION).collect::<String>().into() }
     }
 }
 
@@ -124,5 +128,6 @@ mod tests {
     fn a_description_keeps_to_the_characters_that_the_specification_allows() {
         let error = invalid_scope("the scope \"a\\b\" is\nünknown");
         assert_eq!(error.description, "the scope 'a?b' is??nknown");
+        assert_eq!(invalid_scope("a".repeat(1_000)).description.len(), MAX_DESCRIPTION);
     }
 }

@@ -1,5 +1,7 @@
 //! Sign-ins.
 
+use std::time::Duration;
+
 use sqlx::{query, query_as};
 
 use super::changes::Change;
@@ -112,6 +114,14 @@ impl Store {
             .await?
             .rows_affected());
         Ok(rows == 1)
+    }
+
+    /// Keeps a session in use alive; a write every few minutes at most.
+    pub async fn use_session(&self, session: &Session, idle: Duration, now: Timestamp) -> Result<(), Fault> {
+        if now.since(session.seen_at) < idle / 20 {
+            return Ok(());
+        }
+        self.touch_session(session.id, now, now.plus(idle).min(session.expires_at)).await
     }
 
     /// Notes that a session is in use. It never comes back to life by that.

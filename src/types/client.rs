@@ -57,7 +57,8 @@ pub struct ClientMetadata {
     /// A resource server: may introspect the access tokens of every client (RFC 7662 §2.1).
     #[serde(default)]
     pub resource_server: bool,
-    /// An application of the house: its users are not asked for consent, unless it asks for that.
+    /// An application of the house: its users are not asked for consent, unless it asks for that, or any program on
+    /// their device could pass for it (RFC 8252 §8.6).
     #[serde(default)]
     pub skip_consent: bool,
 }

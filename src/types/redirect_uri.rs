@@ -96,9 +96,8 @@ impl<'a> Loopback<'a> {
         let mut rest = &after_scheme[host.len()..];
         if let Some(port_and_rest) = rest.strip_prefix(':') {
             let digits = port_and_rest.bytes().take_while(u8::is_ascii_digit).count();
-            if !(1..=5).contains(&digits) {
-                return None;
-            }
+            // What is no port no browser goes to, and it would leave `form-action` without an origin.
+            port_and_rest[..digits].parse::<u16>().ok().filter(|_| digits <= 5)?;
             rest = &port_and_rest[digits..];
         }
         (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(Self { host, rest })
@@ -232,6 +231,7 @@ mod tests {
             "http://127.0.0.1:8000/cb2",
             "http://127.0.0.1:8000@evil.example/cb",
             "http://127.0.0.1:/cb",
+            "http://127.0.0.1:65536/cb",
             "http://127.0.0.1.evil.example/cb",
         ] {
             assert!(!native.matches(other), "{other}");

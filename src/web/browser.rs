@@ -132,6 +132,8 @@ impl Browser {
 
     async fn write(&mut self, data: Data) -> Result<(), Fault> {
         self.cookie.insert(KEY, &data).await.map_err(fault)?;
+        // The layer would write it too, behind the handler, where a database that is away is an empty 500.
+        self.cookie.save().await.map_err(fault)?;
         self.data = Some(data);
         Ok(())
     }

@@ -69,22 +69,30 @@ impl FromRequestParts<Shared> for PageQuery {
     }
 }
 
+/// What is a little too long is read to its end all the same, and what is of the wrong type too: to close a connection
+/// on which the client still sends is to reset it, and the answer is lost (RFC 9112 §9.6).
+const SLACK: usize = 256 * 1024;
+
 async fn read_form(request: Request, services: &Shared) -> Result<Params, Refused> {
     let limit = services.config.server.max_body_bytes;
     let too_large = || Refused {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         error: invalid_request(format!("the body is larger than {limit} bytes")),
     };
-    // RFC 6749 §3.2, appendix B
-    if !is_form(request.headers()) {
-        return Err(bad("the body must be application/x-www-form-urlencoded"));
-    }
     let announced = text(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
+    if announced.is_some_and(|length| length > limit + SLACK) {
         return Err(too_large());
     }
+    let (parts, body) = request.into_parts();
     // Whoever hangs up in the middle does not read the answer either.
-    let body = to_bytes(request.into_body(), limit).await.map_err(|_| too_large())?;
+    let body = to_bytes(body, limit + SLACK).await.map_err(|_| too_large())?;
+    if body.len() > limit {
+        return Err(too_large());
+    }
+    // RFC 6749 §3.2, appendix B
+    if !is_form(&parts.headers) {
+        return Err(bad("the body must be application/x-www-form-urlencoded"));
+    }
     Params::parse(&body).map_err(|error| bad(error.to_string()))
 }
 

@@ -29,12 +29,13 @@ async fn must_ask(cx: &Context, validated: &Validated, user: &User) -> Result<bo
     if request.prompt.consent {
         return Ok(true);
     }
-    if client.metadata.skip_consent {
-        return Ok(false);
-    }
-    // RFC 8252 §8.6: any program may sit at such an address, so a remembered consent proves nothing.
+    // RFC 8252 §8.6: any program may sit at such an address, so neither a remembered consent nor the administrator's
+    // word for the client proves that it is the client.
     if client.is_public() && validated.target.destination() != Destination::Web {
         return Ok(true);
+    }
+    if client.metadata.skip_consent {
+        return Ok(false);
     }
     let consent = cx.store.consent(user.id, &client.id).await?;
     Ok(consent.is_none_or(|consent| !request.scope.is_within(&consent.scope)))

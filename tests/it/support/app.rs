@@ -269,6 +269,25 @@ impl TestApp {
         }
         Answer::of(request.send().await.expect("the server answers")).await
     }
+
+    /// Another server with this configuration (TOML), on a fresh database of the same kind.
+    pub async fn another(&self, toml: &str) -> Self {
+        let sqlite = matches!(self.config.database.url, Some(grantor::config::DatabaseUrl::Sqlite(_)));
+        Self::with(if sqlite { Engine::Sqlite } else { Engine::Postgres }, toml).await
+    }
+
+    pub async fn disable_user(&self, id: UserId) {
+        let mut tx = self.store.begin().await.expect("the store answers");
+        tx.disable_user(id, self.clock.now()).await.expect("the user is disabled");
+        tx.commit().await.expect("the user is disabled");
+    }
+
+    pub async fn disable_client(&self, id: &str) {
+        let id = id.parse().expect("a client id");
+        let mut tx = self.store.begin().await.expect("the store answers");
+        tx.disable_client(&id, self.clock.now()).await.expect("the client is disabled");
+        tx.commit().await.expect("the client is disabled");
+    }
 }
 
 /// A client that follows no redirect.

@@ -2,10 +2,13 @@
 
 pub mod app;
 pub mod behind;
+pub mod browser;
 mod keeper;
 pub mod party;
 pub mod person;
 pub mod postgres;
+pub mod process;
+pub mod rows;
 
 pub use app::{Engine, TestApp, TestClock};
 pub use party::{Answer, Party, Pkce, Tokens};

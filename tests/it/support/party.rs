@@ -213,6 +213,23 @@ impl<'a> Party<'a> {
         }
         Answer::of(request.form(&fields).send().await.expect("the server answers")).await
     }
+
+    /// As `redeem`; each change replaces a field, adds one, or, with an empty value, takes one away.
+    pub async fn redeem_with(&self, code: &str, pkce: &Pkce, changes: &[(&str, &str)]) -> Answer {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("code_verifier", &pkce.verifier),
+        ];
+        for (name, value) in changes {
+            fields.retain(|(own, _)| own != name);
+            if !value.is_empty() {
+                fields.push((name, value));
+            }
+        }
+        self.post("/oauth/token", &fields).await
+    }
 }
 
 /// The `Authorization` header of HTTP Basic, its halves form-encoded (RFC 6749 §2.3.1).

@@ -111,6 +111,33 @@ impl Person {
         }
         response
     }
+
+    /// Presses "Cancel" on the sign-in form of `page`.
+    pub async fn cancel(&self, page: &Page) -> Page {
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        self.post("/sign-in", &[("csrf", &csrf), ("request", &request), ("decision", "cancel")]).await
+    }
+
+    /// Presses an account on the page that asks for one; none is "Use another account".
+    pub async fn choose_account(&self, page: &Page, session: Option<&str>) -> Page {
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        let fields = [("csrf", csrf.as_str()), ("request", &request), ("session", session.unwrap_or_default())];
+        self.post("/select-account", &fields).await
+    }
+
+    /// Signs out by the page that asks first.
+    pub async fn sign_out(&self) -> Page {
+        let page = self.get("/oauth/logout").await;
+        let (csrf, request) = (page.hidden("csrf"), page.hidden("request"));
+        self.post("/oauth/logout/confirm", &[("csrf", &csrf), ("request", &request), ("decision", "sign_out")]).await
+    }
+
+    /// Withdraws what a client may do, on the account page.
+    pub async fn withdraw(&self, client: &str) -> Page {
+        let page = self.get("/account").await;
+        let csrf = page.hidden("csrf");
+        self.post("/account/consents/withdraw", &[("csrf", &csrf), ("client_id", client)]).await
+    }
 }
 
 impl Page {
@@ -160,4 +187,32 @@ impl Page {
         assert!(!self.headers.contains_key("location"));
         assert!(self.body.contains("<h1"), "{}", self.body);
     }
+
+    pub fn asks_for_account(&self) -> bool {
+        self.url.contains("/select-account") && self.body.contains("name=\"session\"")
+    }
+
+    /// What stands in the field for the user name.
+    pub fn username(&self) -> String {
+        let input = self.body.split("name=\"username\"").nth(1).unwrap_or_default();
+        let input = input.split('>').next().unwrap_or_default();
+        unescape(input.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default())
+    }
+
+    /// Where the form of a `form_post` answer goes, and what it carries.
+    pub fn posts(&self) -> (String, HashMap<String, String>) {
+        let form = self.body.split("<form").nth(1).and_then(|rest| rest.split("</form>").next()).unwrap_or_default();
+        let attribute = |text: &str, name: &str| {
+            let value = text.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            unescape(value.unwrap_or_default())
+        };
+        let fields = form.split("<input").skip(1).map(|input| (attribute(input, "name"), attribute(input, "value")));
+        (attribute(form, "action"), fields.collect())
+    }
+}
+
+/// What a browser makes of an attribute of our pages.
+fn unescape(text: &str) -> String {
+    let named = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
+    named.iter().fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
 }

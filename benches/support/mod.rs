@@ -1,0 +1,71 @@
+//! What the benchmarks stand on: a server with its own database, a client, a resource server.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use grantor::app::{Ambient, App};
+use grantor::config::{Config, Overrides};
+use grantor::crypto::sha256;
+use grantor::store::Store;
+use grantor::types::Client;
+
+pub const CLIENT: &str = "machine";
+pub const API: &str = "api";
+const SECRET: &str = "correct-horse-battery-staple-0123456789";
+
+/// Where the server keeps its data; gone with this.
+pub struct Home {
+    pub config: Config,
+    folder: PathBuf,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("grantor-bench-{}", std::process::id()));
+        let overrides = Overrides { data_dir: Some(folder.clone()), ..Overrides::default() };
+        let config = Config::load(&overrides, std::iter::empty()).expect("the defaults are valid");
+        Self { config, folder }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A server that is ready, with its feed and housekeeping running, and the two clients.
+pub async fn start(config: Config) -> App {
+    let app = App::start(config, Ambient::system()).await.expect("the server starts");
+    register(app.store(), CLIENT, serde_json::json!(["client_credentials"]), false).await;
+    register(app.store(), API, serde_json::json!([]), true).await;
+    app
+}
+
+async fn register(store: &Store, id: &str, grant_types: serde_json::Value, resource_server: bool) {
+    let metadata = serde_json::json!({
+        "client_name": id,
+        "token_endpoint_auth_method": "client_secret_basic",
+        "grant_types": grant_types,
+        "scope": "notes:read notes:write",
+        "resource_server": resource_server,
+    });
+    let now = Ambient::system().clock.now();
+    let client = Client {
+        id: id.parse().expect("a client id"),
+        secret_hash: Some(sha256(SECRET.as_bytes())),
+        metadata: serde_json::from_value(metadata).expect("client metadata"),
+        created_at: now,
+        updated_at: now,
+        disabled_at: None,
+    };
+    let mut tx = store.begin().await.expect("the store answers");
+    tx.insert_client(&client).await.expect("the client is stored");
+    tx.commit().await.expect("the client is stored");
+}
+
+/// The `Authorization` header of one of the two clients.
+pub fn basic(id: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{SECRET}")))
+}

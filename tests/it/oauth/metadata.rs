@@ -1,0 +1,266 @@
+//! What the server says of itself (RFC 8414, OpenID Connect Discovery): each statement is tried.
+
+use std::collections::BTreeSet;
+
+use grantor::types::{Algorithm, AuthMethod};
+use serde_json::{Map, Value, json};
+
+use super::authorize::refused_at_the_client;
+use crate::each_database;
+use crate::support::party::{SECRET, decode};
+use crate::support::{Answer, Pkce, TestApp};
+
+each_database!(
+    both_documents_are_one_and_name_this_issuer,
+    every_endpoint_that_is_named_answers,
+    every_grant_and_way_to_authenticate_is_as_it_says,
+    every_choice_at_the_authorization_endpoint_is_as_it_says,
+    every_scope_and_claim_is_as_it_says,
+    an_issuer_with_a_path_has_everything_under_it,
+);
+
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+/// The members of a list.
+fn list(document: &Value, name: &str) -> Vec<String> {
+    let values = document[name].as_array().unwrap_or_else(|| panic!("{name} is not a list"));
+    values.iter().map(|value| value.as_str().expect("a name").to_owned()).collect()
+}
+
+async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
+    let (openid, oauth) = (app.get(OPENID).await.expect_status(200), app.get(OAUTH).await.expect_status(200));
+    assert_eq!(openid.body, oauth.body);
+    assert_eq!(openid.header("content-type"), Some("application/json"));
+    let document = openid.json();
+    // RFC 8414 §3.3: "MUST be identical to the authorization server's issuer identifier value".
+    assert_eq!(document["issuer"], app.issuer());
+    // §2, and Discovery §3: REQUIRED
+    for member in [
+        "authorization_endpoint",
+        "token_endpoint",
+        "jwks_uri",
+        "response_types_supported",
+        "subject_types_supported",
+        "id_token_signing_alg_values_supported",
+    ] {
+        assert!(document.get(member).is_some(), "{member}");
+    }
+    // Every member of it is looked at by a test of this file.
+    let known = [
+        "acr_values_supported",
+        "authorization_endpoint",
+        "authorization_response_iss_parameter_supported",
+        "claims_parameter_supported",
+        "claims_supported",
+        "code_challenge_methods_supported",
+        "end_session_endpoint",
+        "grant_types_supported",
+        "id_token_signing_alg_values_supported",
+        "introspection_endpoint",
+        "introspection_endpoint_auth_methods_supported",
+        "issuer",
+        "jwks_uri",
+        "prompt_values_supported",
+        "request_parameter_supported",
+        "request_uri_parameter_supported",
+        "response_modes_supported",
+        "response_types_supported",
+        "revocation_endpoint",
+        "revocation_endpoint_auth_methods_supported",
+        "scopes_supported",
+        "subject_types_supported",
+        "token_endpoint",
+        "token_endpoint_auth_methods_supported",
+        "userinfo_endpoint",
+    ];
+    assert_eq!(document.as_object().expect("an object").keys().collect::<Vec<_>>(), known);
+
+    // A Host header of somebody's choosing changes none of it.
+    let request = app.http.get(format!("{}{OPENID}", app.url)).header("host", "evil.example");
+    assert_eq!(Answer::of(request.send().await.expect("the server answers")).await.body, openid.body);
+}
+
+async fn every_endpoint_that_is_named_answers(app: TestApp) {
+    let document = app.get(OPENID).await.json();
+    for (name, url) in document.as_object().expect("an object") {
+        if !(name.ends_with("_endpoint") || name == "jwks_uri") {
+            continue;
+        }
+        let url = url.as_str().expect("a URL");
+        assert!(url.starts_with(&format!("{}/", app.issuer())), "{name}: {url}");
+        let by_post = ["token_endpoint", "introspection_endpoint", "revocation_endpoint"].contains(&name.as_str());
+        let request = if by_post { app.http.post(url) } else { app.http.get(url) };
+        let answer = Answer::of(request.send().await.expect("the server answers")).await;
+        // Each knows what is missing; none is missing itself.
+        let expected = match name.as_str() {
+            "jwks_uri" => 200,
+            "userinfo_endpoint" => 401,
+            "end_session_endpoint" => 303,
+            _ => 400,
+        };
+        assert_eq!(answer.status.as_u16(), expected, "{name}: {}", answer.body);
+    }
+}
+
+async fn every_grant_and_way_to_authenticate_is_as_it_says(app: TestApp) {
+    let document = app.get(OPENID).await.json();
+    let rp = app.client("web").create().await;
+    for grant in list(&document, "grant_types_supported") {
+        let answer = rp.post("/oauth/token", &[("grant_type", &grant)]).await;
+        assert!(!answer.body.contains("unsupported_grant_type"), "{grant}");
+    }
+    assert_eq!(list(&document, "grant_types_supported"), ["authorization_code", "refresh_token", "client_credentials"]);
+
+    app.client("spa").public().create().await;
+    let token = rp.client_credentials("notes:read").await.expect_tokens();
+    let refused = app.post("/oauth/token", &[("client_id", "web"), ("client_assertion", "x")]).await;
+    refused.expect_error("invalid_client");
+    for endpoint in ["token", "introspection", "revocation"] {
+        let supported = list(&document, &format!("{endpoint}_endpoint_auth_methods_supported"));
+        let url = document[format!("{endpoint}_endpoint")].as_str().expect("a URL");
+        for method in AuthMethod::ALL {
+            let fields = [("grant_type", "password"), ("token", token.access_token())];
+            let request = app.http.post(url);
+            let request = match method {
+                AuthMethod::ClientSecretBasic => request.basic_auth("web", Some(SECRET)).form(&fields),
+                AuthMethod::ClientSecretPost => {
+                    request.form(&[fields[0], fields[1], ("client_id", "web"), ("client_secret", SECRET)])
+                }
+                AuthMethod::None => request.form(&[fields[0], fields[1], ("client_id", "spa")]),
+            };
+            let answer = Answer::of(request.send().await.expect("the server answers")).await;
+            let is_in = answer.status.as_u16() != 401;
+            assert_eq!(is_in, supported.contains(&method.as_str().to_owned()), "{endpoint} {method}: {}", answer.body);
+        }
+    }
+}
+
+async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) {
+    app.user("ada").await;
+    let document = app.get(OPENID).await.json();
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    rp.sign_in_with(&person, "ada", &[]).await;
+
+    assert_eq!(list(&document, "response_types_supported"), ["code"]);
+    assert!(rp.authorize(&person, &pkce, &[("response_type", "code")]).await.param("code").is_some());
+    assert_eq!(list(&document, "response_modes_supported"), ["query", "form_post"]);
+    for mode in list(&document, "response_modes_supported") {
+        let page = rp.authorize(&person, &pkce, &[("response_mode", &mode)]).await;
+        assert!(page.param("code").is_some() || page.posts().1.contains_key("code"), "{mode}");
+    }
+    assert_eq!(list(&document, "code_challenge_methods_supported"), ["S256"]);
+    assert_eq!(list(&document, "prompt_values_supported"), ["none", "login", "consent", "select_account"]);
+    for prompt in list(&document, "prompt_values_supported") {
+        let page = rp.authorize(&person, &pkce, &[("prompt", &prompt)]).await;
+        let expected = match prompt.as_str() {
+            "none" => page.param("code").is_some(),
+            "login" => page.asks_to_sign_in(),
+            "consent" => page.asks_for_consent(),
+            _ => page.asks_for_account(),
+        };
+        assert!(expected, "{prompt}: {page:?}");
+    }
+    // RFC 9207 §3
+    assert_eq!(document["authorization_response_iss_parameter_supported"], true);
+    assert_eq!(rp.authorize(&person, &pkce, &[]).await.param("iss").as_deref(), Some(app.issuer()));
+
+    for (member, parameter, error) in [
+        ("request_parameter_supported", "request", "request_not_supported"),
+        ("request_uri_parameter_supported", "request_uri", "request_uri_not_supported"),
+    ] {
+        assert_eq!(document[member], false);
+        refused_at_the_client(&app, &rp.authorize(&person, &pkce, &[(parameter, "x")]).await, error, member);
+    }
+    // OpenID Connect Core §5.5: whoever does not support `claims` ignores it, so the ID token has no name.
+    assert_eq!(document["claims_parameter_supported"], false);
+    let wanted = [("claims", r#"{"id_token":{"name":{"essential":true}}}"#)];
+    let tokens = rp.redeem(&rp.authorize(&person, &pkce, &wanted).await.code(), &pkce).await.expect_tokens();
+    assert_eq!(decode(tokens.id_token()).1.get("name"), None);
+
+    // One person is the same to every client.
+    assert_eq!(list(&document, "subject_types_supported"), ["public"]);
+    let other = app.client("other").create().await.sign_in_with(&person, "ada", &[]).await;
+    assert_eq!(decode(other.id_token()).1["sub"], decode(tokens.id_token()).1["sub"]);
+    let acr = decode(tokens.id_token()).1["acr"].as_str().expect("an acr").to_owned();
+    assert_eq!(list(&document, "acr_values_supported"), [acr]);
+
+    let algorithms = list(&document, "id_token_signing_alg_values_supported");
+    assert!(algorithms.contains(&"RS256".to_owned()), "Discovery §3: MUST be included");
+    for name in algorithms {
+        let algorithm: Algorithm = name.parse().expect("an algorithm");
+        let rp = app.client(&format!("alg-{name}")).with(|client| client.id_token_signed_response_alg = algorithm);
+        let tokens = rp.create().await.sign_in_with(&person, "ada", &[]).await;
+        assert_eq!(decode(tokens.id_token()).0["alg"], name);
+    }
+}
+
+async fn every_scope_and_claim_is_as_it_says(app: TestApp) {
+    let app = app.another("[scopes.\"notes:read\"]\ntitle = \"Read your notes\"").await;
+    let document = app.get(OPENID).await.json();
+    let supported: BTreeSet<String> = list(&document, "claims_supported").into_iter().collect();
+    // A person of whom everything is known.
+    let everything: Map<String, Value> = supported
+        .iter()
+        .filter(|name| grantor::types::user::is_settable_claim(name))
+        .map(|name| (name.clone(), json!("something")))
+        .collect();
+    app.user_with("ada", |user| user.claims = everything).await;
+    let rp = app.client("web").create().await;
+
+    let scopes = list(&document, "scopes_supported");
+    assert!(scopes.contains(&"openid".to_owned()), "Discovery §3: MUST support openid");
+    assert!(scopes.contains(&"notes:read".to_owned()), "{scopes:?}");
+    let tokens = rp.sign_in_with(&app.person(), "ada", &[("scope", &scopes.join(" "))]).await;
+    let granted: BTreeSet<_> = tokens.scope().split(' ').map(str::to_owned).collect();
+    assert_eq!(granted, scopes.into_iter().collect());
+
+    let claims = decode(tokens.id_token()).1;
+    let userinfo = rp.userinfo(tokens.access_token()).await.expect_status(200).json();
+    let told: BTreeSet<String> = [&claims, &userinfo]
+        .into_iter()
+        .flat_map(|claims| claims.as_object().expect("claims").keys().cloned())
+        .collect();
+    assert_eq!(told, supported);
+}
+
+async fn an_issuer_with_a_path_has_everything_under_it(app: TestApp) {
+    let app = app.another("[server]\nissuer = \"http://localhost:1/auth/one\"").await;
+    assert!(app.issuer().ends_with("/auth/one"));
+    let origin = app.issuer().strip_suffix("/auth/one").expect("it has the path");
+    let fetch = async |url: String| Answer::of(app.http.get(url).send().await.expect("the server answers")).await;
+
+    // Discovery §4.1 appends, RFC 8414 §3.1 inserts; whoever looks either way finds the same.
+    let document = app.get(OPENID).await.expect_status(200);
+    for url in
+        [format!("{}{OAUTH}", app.issuer()), format!("{origin}{OAUTH}/auth/one"), format!("{origin}{OPENID}/auth/one")]
+    {
+        assert_eq!(fetch(url).await.expect_status(200).body, document.body);
+    }
+    let document = document.json();
+    assert_eq!(document["issuer"], app.issuer());
+    for (name, url) in document.as_object().expect("an object") {
+        if name.ends_with("_endpoint") || name == "jwks_uri" {
+            assert!(url.as_str().is_some_and(|url| url.starts_with(&format!("{}/oauth/", app.issuer()))), "{name}");
+        }
+    }
+    // Nothing of this issuer is outside its path.
+    for path in [OPENID, OAUTH, "/oauth/jwks", "/oauth/authorize", "/sign-in"] {
+        fetch(format!("{origin}{path}")).await.expect_status(404);
+    }
+    fetch(format!("{origin}{OAUTH}/auth")).await.expect_status(404);
+
+    // And the whole flow works there, on pages that stay under the path.
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    assert!(page.asks_to_sign_in() && page.url.starts_with(&format!("{}/sign-in?", app.issuer())), "{page:?}");
+    assert!(page.body.contains("action=\"/auth/one/sign-in\""), "{}", page.body);
+    let tokens = rp.sign_in_with(&person, "ada", &[]).await;
+    assert_eq!(decode(tokens.id_token()).1["iss"], app.issuer());
+    rp.userinfo(tokens.access_token()).await.expect_status(200);
+    rp.refresh(&tokens).await.expect_tokens();
+    app.introspect(tokens.access_token()).await.expect_active();
+}
