@@ -111,17 +111,20 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Everything after this is read again; to apply a change twice is harmless.
+    /// Everything after this is read again.
     fn resume_after(&self) -> i64 {
         self.gaps.keys().next().map_or(self.high, |lowest| lowest - 1)
     }
 
-    fn saw(&mut self, seq: i64, now: Timestamp) {
+    /// Whether it was new. What was seen before is not applied again: that would empty the caches at every reading,
+    /// for as long as a number is missing.
+    fn saw(&mut self, seq: i64, now: Timestamp) -> bool {
         for missing in (self.high + 1).max(seq - GAP_MOST)..seq {
             self.gaps.insert(missing, now);
         }
-        self.gaps.remove(&seq);
+        let is_new = self.gaps.remove(&seq).is_some() || seq > self.high;
         self.high = self.high.max(seq);
+        is_new
     }
 
     fn forget_old_gaps(&mut self, now: Timestamp) {
@@ -167,8 +170,9 @@ impl Store {
         let after = start.resume_after();
         let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(AFTER).bind(after).fetch_all(db).await?);
         for row in rows {
-            start.saw(row.seq, now);
-            row.entry().inspect(|entry| self.apply(entry));
+            if start.saw(row.seq, now) {
+                row.entry().inspect(|entry| self.apply(entry));
+            }
         }
         start.forget_old_gaps(now);
         self.live().was_read(now);
@@ -191,7 +195,12 @@ impl Store {
     /// # Errors
     /// When the database is away: better no answer than a revoked token called active.
     pub async fn ensure_fresh(&self) -> Result<(), Fault> {
-        if self.live().is_fresh(self.now(), self.max_staleness()) { Ok(()) } else { self.read_changes().await }
+        if self.is_fresh() { Ok(()) } else { self.read_changes().await }
+    }
+
+    /// Whether what this node remembers can be believed.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.live().is_fresh(self.now(), self.max_staleness())
     }
 
     /// Waits until another process says that it changed something; for ever on SQLite, which has no way to say so.
@@ -238,11 +247,10 @@ mod tests {
     fn a_missing_number_is_looked_for_until_it_cannot_come_any_more() {
         let start = Timestamp::from_secs(1_000);
         let mut position = Position { high: 10, gaps: BTreeMap::new() };
-        position.saw(11, start);
-        position.saw(14, start);
+        assert!(position.saw(11, start) && position.saw(14, start));
         assert_eq!(position.resume_after(), 11);
 
-        position.saw(12, start);
+        assert!(position.saw(12, start) && !position.saw(12, start) && !position.saw(14, start));
         assert_eq!(position.resume_after(), 12);
 
         position.forget_old_gaps(start.plus(GAP_LIMIT - Duration::from_secs(1)));

@@ -81,11 +81,14 @@ impl TryFrom<ClientRow> for Client {
 }
 
 impl Store {
-    /// A client by its id, disabled ones too. From memory, once it was read; the feed keeps it true.
+    /// A client by its id, disabled ones too. From memory, once it was read; the feed keeps it true, and a node that
+    /// has not read the feed for too long asks the database.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Fault> {
         const SELECT: &str = "SELECT id, secret_hash, metadata, created_at, updated_at, disabled_at
             FROM clients WHERE id = $1";
-        if let Some(client) = self.0.clients.get(id) {
+        if self.is_fresh()
+            && let Some(client) = self.0.clients.get(id)
+        {
             return Ok(Some(client));
         }
         let epoch: Epoch = self.0.clients.epoch();
@@ -103,9 +106,11 @@ impl Store {
         rows.into_iter().map(Client::try_from).collect()
     }
 
-    /// The origins of all clients, from memory once they were read.
+    /// The origins of all clients, from memory once they were read, as `client`.
     pub async fn client_origins(&self) -> Result<Arc<Origins>, Fault> {
-        if let Some(origins) = self.0.origins.get(&()) {
+        if self.is_fresh()
+            && let Some(origins) = self.0.origins.get(&())
+        {
             return Ok(origins);
         }
         let epoch = self.0.origins.epoch();
