@@ -48,9 +48,7 @@ impl RedirectTarget {
 
     /// What `form-action` must name, so that a browser follows the redirect after a form.
     pub fn form_action(&self) -> String {
-        // A private-use scheme has no origin; the scheme itself is a source (CSP3 §2.3.1).
-        redirect_uri::origin(&self.uri)
-            .unwrap_or_else(|| self.uri.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")))
+        redirect_uri::form_source(&self.uri)
     }
 }
 
