@@ -34,7 +34,7 @@ impl Code {
     }
 
     fn into_answer(self) -> Answer {
-        Answer::Code(format!("{}.{}", self.grant, self.secret.expose_secret()))
+        Answer::Code(format!("{}.{}", self.grant, self.secret.expose_secret()).into())
     }
 }
 
@@ -111,5 +111,18 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         code_expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.
         expires_at: if offline { end } else { end.min(session.expires_at) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_does_not_show_its_code() {
+        let secret = "s".repeat(43);
+        let code = Code::parse(&format!("01890a5d-ac96-774b-bcce-b302099a8057.{secret}")).unwrap();
+        let answer = code.into_answer();
+        assert!(!format!("{answer:?}").contains(&secret));
     }
 }

@@ -1,5 +1,7 @@
 //! Step 2: where the answer goes.
 
+use secrecy::SecretString;
+
 use super::Refusal;
 use crate::oauth::OAuthError;
 use crate::oauth::error::invalid_request;
@@ -19,8 +21,8 @@ pub struct RedirectTarget {
 /// What is sent there; `state` and `iss` are added where the response is written.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// The authorization code.
-    Code(String),
+    /// The authorization code, which no log must show.
+    Code(SecretString),
     Error(OAuthError),
 }
 
