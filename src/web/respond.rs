@@ -17,6 +17,7 @@ use super::Services;
 use super::middleware::trace::correlation_id;
 use super::pages::{self, Site};
 use crate::oauth::authorize::{Answer, RedirectTarget};
+use crate::oauth::error::invalid_request;
 use crate::oauth::{Error, ErrorCode, OAuthError};
 use crate::types::fault::FaultKind;
 use crate::types::{Fault, ResponseMode};
@@ -69,6 +70,15 @@ pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
     tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
     let body = json!({ "error": error.code.as_str(), "error_description": error.description });
     no_store((status, Json(body)).into_response())
+}
+
+/// RFC 9110 §15.5.6; the router adds `Allow`.
+pub async fn not_this_method() -> Response {
+    refusal(StatusCode::METHOD_NOT_ALLOWED, &wrong_method())
+}
+
+pub fn wrong_method() -> OAuthError {
+    invalid_request("this address does not take the method; the Allow header names those that it takes")
 }
 
 /// Logs a fault, once, and answers with nothing of it but the number to quote.

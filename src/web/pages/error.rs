@@ -25,6 +25,11 @@ pub async fn not_found() -> PageError {
     PageError::NotFound
 }
 
+/// An address that another method is for.
+pub async fn not_this_method() -> PageError {
+    PageError::Refused(StatusCode::METHOD_NOT_ALLOWED, respond::wrong_method())
+}
+
 /// The page for an error; `id` is what ties it to the log.
 pub fn render(services: &Services, status: StatusCode, error: &PageError, id: String) -> Response {
     let (title, message, hint, code) = match error {

@@ -134,7 +134,8 @@ async fn a_strangers_text_stays_out_of_the_log() {
 async fn what_happened_is_recorded_once() {
     let folder = Folder::new();
     let (process, url) = Process::serve(&folder, &[], &[]).await;
-    let create = ["client", "create", "--name", "Robot", "--id", "robot", "--grant-type", "client_credentials", "--json"];
+    let create =
+        ["client", "create", "--name", "Robot", "--id", "robot", "--grant-type", "client_credentials", "--json"];
     let client: Value = serde_json::from_str(&run(&folder, &create, "")).unwrap();
     let http = http_client();
     let post = async |id: &str, secret: &str, path: &str, fields: &[(&str, &str)]| {
