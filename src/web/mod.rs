@@ -104,9 +104,9 @@ pub fn router(services: Services) -> Router {
 
     let browser = Router::new()
         .route("/", get(pages::account::home))
-        .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post))
-        .route("/oauth/authorize/continue", get(oauth::authorize::resume))
-        .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post))
+        .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post).head(nothing))
+        .route("/oauth/authorize/continue", get(oauth::authorize::resume).head(nothing))
+        .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post).head(nothing))
         .route("/oauth/logout/confirm", get(pages::sign_out::show).post(pages::sign_out::answer))
         .route("/signed-out", get(pages::sign_out::done))
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
@@ -137,6 +137,10 @@ pub fn router(services: Services) -> Router {
         .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::headers::add))
         .layer(axum::middleware::from_fn_with_state(services, middleware::trace::trace))
 }
+
+/// HEAD, where a GET would act: safe methods do nothing (RFC 9110 §9.2.1), but a person's browser opens the address by
+/// GET. Without this the router would run the GET and drop its body, the code in its `Location` kept.
+async fn nothing() {}
 
 /// An issuer with a path: the path goes before every route, and into the well-known addresses (RFC 8414 §3.1).
 fn under(path: &str, routes: Router, services: &Shared) -> Router {
