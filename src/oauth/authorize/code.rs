@@ -48,8 +48,8 @@ pub(super) async fn issue(
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
     // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
-    let consents = visit.allowed || validated.client.metadata.skip_consent;
-    if visit.pending.is_none() && !consents {
+    let implied = !visit.allowed && validated.client.metadata.skip_consent;
+    if visit.pending.is_none() && !implied && !visit.allowed {
         cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
@@ -59,8 +59,10 @@ pub(super) async fn issue(
     {
         return Err(answered_before());
     }
-    if consents {
+    if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    } else if implied {
+        tx.imply_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
     }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
