@@ -99,7 +99,8 @@ async fn clients_that_may_not_are_refused(app: TestApp) {
     // RFC 6749 §4.4: "MUST only be used by confidential clients". Registration refuses it of public ones...
     let public = app.client("spa").public().create().await;
     public.client_credentials("").await.expect_error("unauthorized_client").expect_status(400);
-    let metadata = json!({ "client_name": "x", "token_endpoint_auth_method": "none", "grant_types": ["client_credentials"] });
+    let metadata =
+        json!({ "client_name": "x", "token_endpoint_auth_method": "none", "grant_types": ["client_credentials"] });
     let metadata: ClientMetadata = serde_json::from_value(metadata).expect("it reads");
     metadata.validate().expect_err("a public client cannot be registered for it");
 
@@ -172,7 +173,8 @@ async fn a_server_has_a_default_scope(engine: Engine) {
 
 async fn no_access_token_lives_longer_than_the_ceiling(engine: Engine) {
     let app = TestApp::with(engine, "[tokens]\naccess_token_lifetime = \"1h\"").await;
-    for (id, own, expected) in [("a", None, 3_600), ("b", Some(60), 60), ("c", Some(1), 1), ("d", Some(86_400), 3_600)] {
+    for (id, own, expected) in [("a", None, 3_600), ("b", Some(60), 60), ("c", Some(1), 1), ("d", Some(86_400), 3_600)]
+    {
         let client = app.client(id).with(|client| client.access_token_lifetime = own.map(Duration::from_secs));
         let tokens = client.create().await.client_credentials("").await.expect_tokens();
         assert_eq!(tokens.0["expires_in"], expected);
