@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use grantor::app::{Ambient, App};
-use grantor::config::{Config, Issuer};
+use grantor::config::Config;
 use grantor::crypto::{KeyRing, SystemRandom};
 use grantor::store::Store;
 use grantor::types::{Clock, SystemClock, Timestamp, User, UserId};
@@ -310,9 +310,4 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl Fn
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it did not come to pass within five seconds: {what}");
-}
-
-/// An issuer for configurations that need one before a port is known.
-pub fn issuer(text: &str) -> Issuer {
-    text.parse().expect("an issuer")
 }
