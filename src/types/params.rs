@@ -7,8 +7,14 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
+/// More than any request has. Each name is compared with those before it, so a body of nothing but names would
+/// otherwise take the square of their number.
+const MOST: usize = 64;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamsError {
+    #[error("there are more than {MOST} parameters")]
+    TooMany,
     #[error("the parameter {0:?} is repeated")]
     Repeated(String),
     #[error("the parameters are not valid UTF-8")]
@@ -23,7 +29,7 @@ impl Params {
     /// Reads `application/x-www-form-urlencoded` bytes strictly: what cannot be decoded is refused, not replaced.
     ///
     /// # Errors
-    /// When a parameter repeats, is not UTF-8, holds a NUL, or has a stray `%`.
+    /// When a parameter repeats, is not UTF-8, holds a NUL, or has a stray `%`; or when there are too many.
     pub fn parse(encoded: &[u8]) -> Result<Self, ParamsError> {
         if !encoded.is_ascii() {
             return Err(ParamsError::BadEncoding);
@@ -41,6 +47,9 @@ impl Params {
             let may_repeat = matches!(&*name, "resource" | "audience");
             if !may_repeat && params.iter().any(|(seen, _)| *seen == name) {
                 return Err(ParamsError::Repeated(name.chars().take(64).collect()));
+            }
+            if params.len() == MOST {
+                return Err(ParamsError::TooMany);
             }
             params.push((name.into_owned(), value.into_owned()));
         }
@@ -107,6 +116,15 @@ mod tests {
             assert_eq!(Params::parse(body).unwrap_err(), error, "{body:?}");
         }
         assert!(Params::parse(b"resource=https://a.example&resource=https://b.example").is_ok());
+    }
+
+    #[test]
+    fn there_are_no_more_parameters_than_anybody_needs() {
+        let named = |count: usize| (0..count).map(|n| format!("p{n}=")).collect::<Vec<_>>().join("&");
+        assert!(Params::parse(named(64).as_bytes()).is_ok());
+        for many in [named(65), named(12_500), "resource=https://a.example&".repeat(65)] {
+            assert_eq!(Params::parse(many.as_bytes()).unwrap_err(), ParamsError::TooMany);
+        }
     }
 
     #[test]
