@@ -107,8 +107,9 @@ impl Keys {
             for algorithm in missing {
                 let key = new_key(*algorithm, &ring, rng, now)?;
                 tx.insert_key(&key).await?;
-                sealed.push(key);
             }
+            // In the order in which every node reads them, so that all publish one and the same document.
+            sealed = tx.keys().await?;
             tx.commit().await?;
         }
         let keys = unseal(&sealed, &ring)?;

@@ -341,11 +341,14 @@ impl Store {
         Ok(Rotation::Reused)
     }
 
-    /// A redeemed grant that has neither ended nor been revoked.
+    /// A redeemed grant that has neither ended nor been revoked, and whose session lives if it follows one: a session
+    /// may have expired before housekeeping ends it.
     pub async fn living_grant(&self, id: GrantId, now: Timestamp) -> Result<Option<Grant>, Fault> {
         const SELECT: &str = "SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
                 authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at
-            FROM grants WHERE id = $1 AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $2";
+            FROM grants WHERE id = $1 AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
+              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > $2 AND s.expires_at > $2))";
         let row: Option<GrantRow> = on!(self.on(), db => query_as(SELECT)
             .bind(id.to_string()).bind(now.micros()).fetch_optional(db).await?);
         row.map(Grant::try_from).transpose()
@@ -360,6 +363,10 @@ impl Store {
 
     /// Revokes one access token, durably before it returns.
     pub async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<(), Fault> {
+        // What is known here is durable, and need not be written again however often it is asked for.
+        if self.live().token_is_dead(id) {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
         tx.record(Change::TokenRevoked(id), now).await?;
         tx.commit().await

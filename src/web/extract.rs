@@ -90,12 +90,17 @@ async fn read_form(request: Request, services: &Shared) -> Result<Params, Refuse
         return Err(too_large());
     }
     // RFC 6749 §3.2, appendix B
-    let content_type = text(&parts.headers, &CONTENT_TYPE).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !is_form(&parts.headers) {
         return Err(bad("the body must be application/x-www-form-urlencoded"));
     }
     Params::parse(&body).map_err(|error| bad(error.to_string()))
+}
+
+/// Whether the body says that it is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// A header, where it is text.

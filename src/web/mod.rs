@@ -111,6 +111,7 @@ pub fn router(services: Services) -> Router {
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
         .route("/account/sessions/end", post(pages::account::end_session))
+        .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));
 
     let routes = Router::new()
@@ -142,6 +143,9 @@ fn under(path: &str, routes: Router, services: &Shared) -> Router {
         // Whoever runs it behind a proxy probes the root.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .fallback(pages::error::not_found)
         .with_state(services.clone());
-    Router::new().nest(path, routes).merge(well_known)
+    // `nest` leaves the slash at the end of the path to nobody.
+    let home = Router::new().route(&format!("{path}/"), get(pages::account::home)).with_state(services.clone());
+    Router::new().nest(path, routes).merge(well_known).merge(home)
 }

@@ -33,7 +33,7 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
     if (request.prompt.login || too_old) && !just_now {
         return Ok(sign_in(validated, Some(user)));
     }
-    touch(cx, &session).await?;
+    cx.store.use_session(&session, cx.config.session.idle_lifetime, cx.now).await?;
     Ok(Found::Fresh(session, user))
 }
 
@@ -51,13 +51,4 @@ fn sign_in(validated: &Validated, again: Option<User>) -> Found {
         return Found::Missing(Step::Refuse(refusal));
     }
     Found::Missing(Step::NeedSignIn(NeedSignIn { again }))
-}
-
-/// Keeps a session in use alive; a write every few minutes at most.
-async fn touch(cx: &Context, session: &Session) -> Result<(), Fault> {
-    let idle = cx.config.session.idle_lifetime;
-    if cx.now.since(session.seen_at) < idle / 20 {
-        return Ok(());
-    }
-    cx.store.touch_session(session.id, cx.now, cx.now.plus(idle).min(session.expires_at)).await
 }

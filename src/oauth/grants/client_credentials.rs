@@ -1,5 +1,6 @@
 //! The client credentials grant (OAuth 2.1 §4.2): a client acts for itself. Nothing is written.
 
+use crate::oauth::error::unauthorized_client;
 use crate::oauth::issue;
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::token::TokenResponse;
@@ -17,12 +18,15 @@ impl Request {
     }
 }
 
-/// Issues an access token whose subject is the client (RFC 9068 §2.2). That only confidential clients are registered
-/// for this grant, registration sees to.
+/// Issues an access token whose subject is the client (RFC 9068 §2.2).
 ///
 /// # Errors
-/// `invalid_scope`.
+/// `invalid_scope`; `unauthorized_client` for a public client.
 pub fn exchange(cx: &Context, client: &Client, request: &Request) -> Result<TokenResponse, Error> {
+    // RFC 6749 §4.4: "MUST only be used by confidential clients". Registration sees to it, and this does not rely on it.
+    if client.is_public() {
+        return Err(unauthorized_client("a public client cannot act for itself").into());
+    }
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);

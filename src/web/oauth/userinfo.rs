@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 
 use crate::oauth::error::{OAuthError, invalid_request};
 use crate::oauth::userinfo;
@@ -17,7 +16,7 @@ pub async fn get(State(services): State<Shared>, headers: HeaderMap) -> Response
 /// The token may stand in the form (RFC 6750 §2.2) or in the header; a body of another type has no say.
 pub async fn post(State(services): State<Shared>, request: axum::extract::Request) -> Response {
     let headers = request.headers().clone();
-    if extract::text(&headers, &CONTENT_TYPE).is_none() {
+    if !extract::is_form(&headers) {
         return answer(&services, &headers, None).await;
     }
     match <Form as axum::extract::FromRequest<Shared>>::from_request(request, &services).await {

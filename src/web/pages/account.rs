@@ -113,10 +113,12 @@ pub async fn withdraw(State(services): State<Shared>, browser: Browser, PageForm
     let Some((_, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
         return Ok(respond::see_other(&services.path("/sign-in")));
     };
-    if let Some(client) = params.get("client_id").and_then(ClientId::parse) {
-        services.accounts.withdraw(&user, &client, services.clock.now()).await?;
-    }
-    Ok(respond::see_other(&services.path("/account?done=withdrawn")))
+    let withdrawn = match params.get("client_id").and_then(ClientId::parse) {
+        Some(client) => services.accounts.withdraw(&user, &client, services.clock.now()).await?,
+        None => false,
+    };
+    // Only what happened is told.
+    Ok(respond::see_other(&services.path(if withdrawn { "/account?done=withdrawn" } else { "/account" })))
 }
 
 pub async fn end_session(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
@@ -126,12 +128,12 @@ pub async fn end_session(State(services): State<Shared>, mut browser: Browser, P
     let Some(session) = params.get("session").and_then(SessionId::parse) else {
         return Ok(respond::see_other(&services.path("/account")));
     };
-    services.accounts.end_own(&user, session, services.clock.now()).await?;
+    let ended = services.accounts.end_own(&user, session, services.clock.now()).await?;
     if session == current.id {
         browser.sign_out().await?;
         return Ok(respond::see_other(&services.path("/signed-out")));
     }
-    Ok(respond::see_other(&services.path("/account?done=ended")))
+    Ok(respond::see_other(&services.path(if ended { "/account?done=ended" } else { "/account" })))
 }
 
 /// Who sent a form of the account page; `None` when they are signed out by now.

@@ -155,7 +155,8 @@ async fn a_client_that_was_registered_elsewhere_is_known_within_a_second(app: Te
     let mut tx = elsewhere.begin().await.unwrap();
     tx.insert_client(&client).await.unwrap();
     tx.commit().await.unwrap();
-    eventually("the new client's origin is known", async || allowed(&app, "https://late.example").await.is_some()).await;
+    eventually("the new client's origin is known", async || allowed(&app, "https://late.example").await.is_some())
+        .await;
 
     // The same of a change.
     client.metadata.redirect_uris = vec!["https://moved.example/cb".parse().expect("a URI")];

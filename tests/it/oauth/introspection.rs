@@ -138,8 +138,14 @@ async fn what_is_not_good_is_inactive_and_no_more(app: TestApp) {
         ("a padded signature", format!("{good}=")),
         ("white space", format!(" {good}")),
         ("a header that is no JSON", format!("e30x.{rest}")),
-        ("other claims under the signature", format!(
-            "{first}.{}.{}", encoded(&with(&claims, "sub", json!("admin"))), rest.rsplit_once('.').expect("it has one").1)),
+        (
+            "other claims under the signature",
+            format!(
+                "{first}.{}.{}",
+                encoded(&with(&claims, "sub", json!("admin"))),
+                rest.rsplit_once('.').expect("it has one").1
+            ),
+        ),
         ("another issuer", signed(&key, &header, &with(&claims, "iss", json!("https://evil.example")))),
         ("claims that are none", signed(&key, &header, &json!(["not", "claims"]))),
         ("no key id", signed(&key, &json!({"alg": "ES256", "typ": "at+jwt"}), &claims)),

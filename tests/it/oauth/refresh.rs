@@ -248,10 +248,10 @@ async fn a_refused_request_burns_nothing(app: TestApp) {
     let token = first.refresh_token();
 
     for (scope, error) in [
-        ("notes:write", "invalid_scope"),                      // RFC 6749 §6: never granted
-        ("openid notes:read notes:write", "invalid_scope"),    // nor among others
+        ("notes:write", "invalid_scope"),                   // RFC 6749 §6: never granted
+        ("openid notes:read notes:write", "invalid_scope"), // nor among others
         ("openid notes:read unknown", "invalid_scope"),
-        ("OPENID", "invalid_scope"),                           // RFC 6749 §3.3: case-sensitive
+        ("OPENID", "invalid_scope"), // RFC 6749 §3.3: case-sensitive
         ("notes:read \"", "invalid_scope"),
         ("notes:read\nopenid", "invalid_scope"),
         ("notés", "invalid_scope"),

@@ -213,11 +213,14 @@ async fn a_change_that_nobody_announced_is_found_by_looking(engine: Engine) {
     // Behind the server's back: no NOTIFY goes out.
     let jti = decode(tokens.access_token()).1["jti"].as_str().expect("an id").to_owned();
     let (at, expires_at) = (app.clock.now().micros(), app.clock.now().micros() + 3_600_000_000);
-    let insert = format!("INSERT INTO changes (kind, id, at, expires_at) VALUES ('token_revoked', '{jti}', {at}, {expires_at})");
+    let insert =
+        format!("INSERT INTO changes (kind, id, at, expires_at) VALUES ('token_revoked', '{jti}', {at}, {expires_at})");
     assert_eq!(app.sql(&insert).await, 1);
     // And one of a later version, which this one does not understand.
-    app.sql(&format!("INSERT INTO changes (kind, id, at, expires_at) VALUES ('of_the_future', 'x', {at}, {expires_at})"))
-        .await;
+    app.sql(&format!(
+        "INSERT INTO changes (kind, id, at, expires_at) VALUES ('of_the_future', 'x', {at}, {expires_at})"
+    ))
+    .await;
 
     eventually("the row is read", async || {
         app.introspect(tokens.access_token()).await.json()["active"] == json!(false)

@@ -80,7 +80,8 @@ async fn our_own_signature_under_another_type_is_worth_nothing(app: TestApp) {
     let (refresh_header, refresh) = decode(tokens.refresh_token());
 
     // RFC 9068 §4: "at+jwt" and nothing else; RFC 8725 §3.11.
-    for typ in [json!("JWT"), json!("rt+jwt"), json!("at+jwt "), json!(""), Value::Null, json!(7), json!("logout+jwt")] {
+    for typ in [json!("JWT"), json!("rt+jwt"), json!("at+jwt "), json!(""), Value::Null, json!(7), json!("logout+jwt")]
+    {
         let token = signed(&es256, &with(&access_header, &[("typ", typ.clone())]), &access);
         expect_no_access(&rp, &token, &format!("typ {typ}")).await;
     }
@@ -95,7 +96,10 @@ async fn our_own_signature_under_another_type_is_worth_nothing(app: TestApp) {
         ("asymmetric", signed(&es256, &with(&access_header, &[("typ", json!("rt+jwt"))]), &refresh)),
         ("typ JWT", signed(&hs256, &with(&refresh_header, &[("typ", json!("JWT"))]), &refresh)),
         ("typ at+jwt", signed(&hs256, &header, &refresh)),
-        ("another audience", signed(&hs256, &refresh_header, &with(&refresh, &[("aud", json!("https://api.example"))]))),
+        (
+            "another audience",
+            signed(&hs256, &refresh_header, &with(&refresh, &[("aud", json!("https://api.example"))])),
+        ),
         ("another issuer", signed(&hs256, &refresh_header, &with(&refresh, &[("iss", json!("https://evil.example"))]))),
         ("another client", signed(&hs256, &refresh_header, &with(&refresh, &[("client_id", json!("admin"))]))),
         ("expired", signed(&hs256, &refresh_header, &with(&refresh, &[("exp", json!(1))]))),

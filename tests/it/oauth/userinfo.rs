@@ -81,8 +81,7 @@ async fn claims_that_are_not_known_are_left_out(app: TestApp) {
     let scope = [("scope", "openid profile email address phone")];
     let tokens = rp.sign_in_with(&app.person(), "bob", &scope).await;
     // OpenID Connect Core §5.3.2: "that Claim Name SHOULD be omitted"; nothing is null or empty.
-    let expected =
-        json!({ "sub": bob.to_string(), "preferred_username": "bob", "updated_at": app.clock.now().secs() });
+    let expected = json!({ "sub": bob.to_string(), "preferred_username": "bob", "updated_at": app.clock.now().secs() });
     assert_eq!(rp.userinfo(tokens.access_token()).await.json(), expected);
 }
 
@@ -178,7 +177,11 @@ async fn a_token_that_is_not_good_is_invalid(app: TestApp) {
     let token = good_token(&rp).await;
     rp.userinfo(&token).await.expect_status(200);
     for bad in ["x", "a.b.c", "", "x y", &token[1..], &token[..token.len() - 4], &"x".repeat(20_000)] {
-        expect_challenge(ask(&app, Method::GET, &[("authorization", &format!("Bearer {bad}"))], None).await, 401, "invalid_token");
+        expect_challenge(
+            ask(&app, Method::GET, &[("authorization", &format!("Bearer {bad}"))], None).await,
+            401,
+            "invalid_token",
+        );
     }
     rp.revoke(&token).await.expect_status(200);
     expect_challenge(rp.userinfo(&token).await, 401, "invalid_token");
@@ -196,7 +199,10 @@ async fn a_token_without_openid_is_not_enough(app: TestApp) {
     for token in [tokens.access_token(), own.access_token()] {
         let answer = rp.userinfo(token).await;
         // RFC 6750 §3.1: 403, and it may say what is needed.
-        assert!(answer.header("www-authenticate").is_some_and(|value| value.ends_with("scope=\"openid\"")), "{answer:?}");
+        assert!(
+            answer.header("www-authenticate").is_some_and(|value| value.ends_with("scope=\"openid\"")),
+            "{answer:?}"
+        );
         expect_challenge(answer, 403, "insufficient_scope");
     }
 }

@@ -1,0 +1,163 @@
+//! Housekeeping: what has expired ends and goes, and nothing else does.
+
+use grantor::types::Clock;
+
+use crate::each_database;
+use crate::support::{Pkce, TestApp};
+
+each_database!(
+    a_session_that_expired_ends_with_its_tokens,
+    what_nobody_needs_any_more_goes,
+    what_lives_stays,
+    a_late_replay_is_still_told_from_nonsense,
+    more_than_one_batch_goes_in_one_round,
+    two_nodes_sweep_at_once,
+);
+
+const DAY: u64 = 86_400;
+
+async fn a_session_that_expired_ends_with_its_tokens(app: TestApp) {
+    app.user("ada").await;
+    let longest = std::time::Duration::from_secs(3_600);
+    let rp = app.client("web").with(|client| client.access_token_lifetime = Some(longest)).create().await;
+    let (old, young) = (app.person(), app.person());
+    let follows = [("scope", "openid")];
+    rp.sign_in_with(&old, "ada", &follows).await;
+    // The session ends by its idle day; the token of its last minute would live for an hour.
+    app.advance(DAY - 60);
+    let late = rp.sign_in_with(&app.person(), "ada", &follows).await;
+    let stays = rp.sign_in_with(&young, "ada", &follows).await;
+    let session = app.session_of(late.id_token());
+    let ended =
+        format!("UPDATE sessions SET idle_expires_at = {} WHERE id = '{session}'", app.clock.now().micros() + 1);
+    assert_eq!(app.sql(&ended).await, 1);
+    app.advance(61);
+    app.introspect(late.access_token()).await.expect_active();
+
+    app.sweep().await;
+
+    app.introspect(late.access_token()).await.expect_inactive();
+    rp.userinfo(late.access_token()).await.expect_status(401);
+    app.introspect(stays.access_token()).await.expect_active();
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 2);
+    // The browser has to sign in again.
+    assert!(rp.authorize(&old, &Pkce::new(), &[]).await.asks_to_sign_in());
+    assert!(rp.authorize(&young, &Pkce::new(), &follows).await.param("code").is_some());
+    // A second round finds nothing to do.
+    app.sweep().await;
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 2);
+}
+
+async fn what_nobody_needs_any_more_goes(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let tokens = rp.sign_in("ada").await;
+    rp.authorize(&app.person(), &Pkce::new(), &[]).await;
+    rp.revoke(tokens.access_token()).await.expect_status(200);
+    for table in ["grants", "sessions", "pending_requests", "browsers", "changes"] {
+        assert!(app.count(table).await > 0, "{table}");
+    }
+    app.advance(200 * DAY);
+    app.sweep().await;
+    // What the sweep itself ended is told for a while yet; the session's row is the last to go.
+    app.advance(2 * DAY);
+    app.sweep().await;
+    for table in ["grants", "sessions", "pending_requests", "browsers", "changes"] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+    for (table, rows) in [("users", 1), ("clients", 1), ("consents", 1)] {
+        assert_eq!(app.count(table).await, rows, "{table}");
+    }
+}
+
+async fn what_lives_stays(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let person = app.person();
+    let tokens = rp.sign_in_with(&person, "ada", &[]).await;
+    let visitor = app.person();
+    let waiting = rp.authorize(&visitor, &Pkce::new(), &[]).await;
+    let pkce = Pkce::new();
+    let code = rp.code(&person, "ada", &pkce, &[]).await;
+    rp.revoke(tokens.access_token()).await.expect_status(200);
+    app.advance(50);
+
+    app.sweep().await;
+
+    app.introspect(tokens.access_token()).await.expect_inactive();
+    let second = rp.refresh(&tokens).await.expect_tokens();
+    rp.redeem(&code, &pkce).await.expect_tokens();
+    let page = visitor.sign_in(&waiting, "ada", crate::support::app::PASSWORD).await;
+    assert!(page.param("code").is_some(), "{page:?}");
+    assert!(rp.authorize(&person, &Pkce::new(), &[]).await.param("code").is_some());
+
+    // Weeks later the session is long gone, and the offline grant is not.
+    app.advance(13 * DAY);
+    app.sweep().await;
+    let third = rp.refresh(&second).await.expect_tokens();
+    app.introspect(third.access_token()).await.expect_active();
+}
+
+async fn a_late_replay_is_still_told_from_nonsense(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let pkce = Pkce::new();
+    let code = rp.code(&app.person(), "ada", &pkce, &[]).await;
+    let tokens = rp.redeem(&code, &pkce).await.expect_tokens();
+    app.advance(3_600);
+    app.sweep().await;
+    // Long after the code expired: its grant lives, and its replay ends it (RFC 6749 §4.1.2).
+    rp.redeem(&code, &pkce).await.expect_error("invalid_grant");
+    rp.refresh(&tokens).await.expect_error("invalid_grant");
+    assert_eq!(app.count("grants WHERE revoked_because = 'code_replay'").await, 1);
+}
+
+/// Numbers from 1 to 2,500, in the words of both databases.
+const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)";
+
+async fn more_than_one_batch_goes_in_one_round(app: TestApp) {
+    let now = app.clock.now().micros();
+    for insert in [
+        format!(
+            "{NUMBERS} INSERT INTO pending_requests (id, kind, browser, params, created_at, expires_at)
+             SELECT 'r' || i, 'authorize', 'b', '[]', 1, {now} - i FROM n"
+        ),
+        format!(
+            "{NUMBERS} INSERT INTO changes (kind, id, at, expires_at)
+             SELECT 'token_revoked', '01890a5d-ac96-774b-bcce-b302099a8057', 1, {now} - i FROM n"
+        ),
+        format!(
+            "{NUMBERS} INSERT INTO sessions (id, user_id, authenticated_at, methods, device, created_at, seen_at,
+                 idle_expires_at, expires_at)
+             SELECT '01890a5d-ac96-774b-bcce-b3020999' || (1000 + i % 200), '01890a5d-ac96-774b-bcce-b302099a8057', 1,
+                 '[]', 'd', 1, 1, {now} - i, {now} FROM n WHERE i <= 200"
+        ),
+    ] {
+        assert!(app.sql(&insert).await >= 200);
+    }
+    app.sweep().await;
+    assert_eq!(app.count("pending_requests").await, 0);
+    assert_eq!(app.count("changes WHERE kind = 'token_revoked'").await, 0);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 200);
+}
+
+async fn two_nodes_sweep_at_once(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    for _ in 0..5 {
+        rp.sign_in_with(&app.person(), "ada", &[("scope", "openid")]).await;
+    }
+    app.advance(2 * DAY);
+    let other = app.other_store().await;
+    let (here, there) = tokio::join!(
+        grantor::jobs::cleanup::sweep(&app.store, &*app.clock),
+        grantor::jobs::cleanup::sweep(&other, &*app.clock),
+    );
+    here.expect("one finishes");
+    there.expect("and so does the other");
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 5, "each ends once");
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+    other.close().await;
+}

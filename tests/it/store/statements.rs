@@ -1,0 +1,117 @@
+//! One text per query, two databases: every statement of the store is prepared on both, and both mean the same by it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sqlx::{
+    AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, SqlSafeStr, SqliteConnection, Statement,
+};
+
+use crate::support::{Engine, TestApp};
+
+/// What PostgreSQL alone can do: its place in the source is behind `On::Postgres`.
+const POSTGRES_ALONE: [&str; 2] = ["SELECT pg_notify($1, '')", "SELECT pg_advisory_xact_lock(7142530011)"];
+
+/// Every `const NAME: &str = "…"` of the store that begins like a statement, under `file: NAME`.
+fn statements() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("the store has a folder") {
+        let path = entry.expect("its entries can be read").path();
+        let source = std::fs::read_to_string(&path).expect("a source file");
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        for part in source.split("const ").skip(1) {
+            let Some((name, rest)) = part.split_once(": &str =") else { continue };
+            let Some(text) = rest.trim_start().strip_prefix('"') else { continue };
+            let text = text.split('"').next().expect("a literal ends");
+            if ["SELECT ", "INSERT ", "UPDATE ", "DELETE "].iter().any(|verb| text.starts_with(verb)) {
+                // Several functions of a file may have a SELECT of their own.
+                let mut key = format!("{file}: {name}");
+                while found.contains_key(&key) {
+                    key.push('\'');
+                }
+                found.insert(key, text.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_statement_of_the_store_is_found() {
+    let found = statements();
+    let mut queries = 0;
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")).unwrap() {
+        let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        // A statement outside of a constant would be one that nobody prepares.
+        for verb in ["SELECT ", "INSERT INTO ", "DELETE FROM ", "UPDATE "] {
+            for (at, _) in source.match_indices(&format!("\"{verb}")) {
+                let before = source[..at].trim_end();
+                assert!(before.ends_with('='), "{verb} outside of a constant: {}", &source[at..at + 60]);
+                queries += 1;
+            }
+        }
+    }
+    assert_eq!(found.len(), queries);
+    assert!(queries > 50, "{queries}");
+    for alone in POSTGRES_ALONE {
+        assert!(found.values().any(|text| text == alone), "{alone} is gone: strike it from the list");
+    }
+}
+
+#[test]
+fn no_statement_asks_for_whatever_columns_there_are_or_for_the_databases_time() {
+    for (name, text) in statements() {
+        let text = text.to_lowercase();
+        // A migration beside a running node adds columns.
+        assert!(!text.contains("returning *") && !text.contains("select *"), "{name}");
+        for ambient in ["now()", "current_timestamp", "datetime(", "random()", "localtime"] {
+            assert!(!text.contains(ambient), "{name}: time and chance are arguments");
+        }
+        // Each placeholder from $1 on: a number that is left out is a bind that one database takes, the other not.
+        let highest = (1..30).filter(|n| text.contains(&format!("${n}"))).max().unwrap_or(0);
+        for n in 1..=highest {
+            assert!(text.contains(&format!("${n}")), "{name} has no ${n}");
+        }
+    }
+}
+
+/// How many parameters a statement takes, and the names of the columns that it gives.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    parameters: usize,
+    columns: Vec<String>,
+}
+
+fn shape<S: Statement>(
+    statement: &S,
+    of: impl Fn(Either<&[<S::Database as sqlx::Database>::TypeInfo], usize>) -> usize,
+) -> Shape {
+    Shape {
+        parameters: statement.parameters().map_or(0, of),
+        columns: statement.columns().iter().map(|column| column.name().to_lowercase()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn every_statement_is_the_same_on_both_databases() {
+    let (sqlite, postgres) = tokio::join!(TestApp::spawn(Engine::Sqlite), TestApp::spawn(Engine::Postgres));
+    let mut on_sqlite = SqliteConnection::connect(&sqlite.database_url()).await.unwrap();
+    let mut on_postgres = PgConnection::connect(&postgres.database_url()).await.unwrap();
+    for (name, text) in statements() {
+        let sql = || AssertSqlSafe(text.clone()).into_sql_str();
+        let there = on_postgres.prepare(sql()).await.unwrap_or_else(|why| panic!("PostgreSQL, {name}: {why}\n{text}"));
+        let there = shape(&there, |parameters| parameters.either(<[_]>::len, |count| count));
+        if POSTGRES_ALONE.contains(&&*text) {
+            on_sqlite.prepare(sql()).await.expect_err("then it need not be listed");
+            continue;
+        }
+        let here = on_sqlite.prepare(sql()).await.unwrap_or_else(|why| panic!("SQLite, {name}: {why}\n{text}"));
+        let here = shape(&here, |parameters| parameters.either(<[_]>::len, |count| count));
+        // What an expression is called is each database's own affair; nobody reads it by that name.
+        let unnamed = text.starts_with("SELECT 1") || text.contains("COALESCE(MAX");
+        assert_eq!(here.parameters, there.parameters, "{name}\n{text}");
+        assert_eq!(here.columns.len(), there.columns.len(), "{name}\n{text}");
+        assert!(unnamed || here.columns == there.columns, "{name}: {here:?} {there:?}");
+    }
+}

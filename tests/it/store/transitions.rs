@@ -1,0 +1,398 @@
+//! Every conditional update, raced: of any number of callers one makes the transition, and nobody's work is lost.
+
+use std::time::Duration;
+
+use grantor::crypto::{SystemRandom, random};
+use grantor::store::{
+    Ending, NewGrant, PendingKind, PendingRequest, Presented, Redeem, Redemption, RefreshTerms, Rotation, Store, Stored,
+};
+use grantor::types::{
+    Authentication, ClientId, Clock, CodeChallenge, Fault, GrantId, Params, RequestId, Scope, Session, SessionId,
+    Timestamp, UserId,
+};
+
+use crate::each_database;
+use crate::support::TestApp;
+use crate::support::behind::at_once;
+
+each_database!(
+    a_waiting_request_is_spent_once,
+    a_waiting_request_belongs_to_its_browser_its_kind_and_its_time,
+    a_session_ends_once,
+    a_user_is_disabled_once,
+    a_client_is_disabled_once,
+    of_two_changes_to_a_client_the_second_is_told,
+    of_two_changes_to_a_user_the_second_is_told,
+    an_id_and_a_name_are_given_once,
+    two_answers_at_once_are_both_remembered,
+    a_code_is_redeemed_once,
+    a_code_is_redeemed_only_as_it_was_given_out,
+    a_generation_moves_on_once,
+    a_grant_moves_on_only_while_what_it_hangs_on_lives,
+    a_session_that_ended_is_not_brought_back,
+);
+
+fn web() -> ClientId {
+    "web".parse().expect("a client id")
+}
+
+/// One transaction on a store of one's own choice.
+async fn within<T>(store: &Store, change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>) -> T {
+    let mut tx = store.begin().await.expect("the store answers");
+    let outcome = change(&mut tx).await.expect("no fault");
+    tx.commit().await.expect("it commits");
+    outcome
+}
+
+/// The same from twelve places: half of them from another process.
+async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
+    let other = app.other_store().await;
+    let stores = (0..12).map(|n| if n % 2 == 0 { &app.store } else { &other });
+    let outcomes = at_once(stores.map(|store| what(store))).await;
+    other.close().await;
+    outcomes
+}
+
+fn id() -> uuid::Uuid {
+    random::uuid_v4(&SystemRandom::new())
+}
+
+fn waiting(app: &TestApp) -> PendingRequest {
+    PendingRequest {
+        id: RequestId::new(id()),
+        kind: PendingKind::Authorize,
+        browser: "a browser".to_owned(),
+        params: Params::parse(b"client_id=web&state=%22%27%3B--").expect("parameters"),
+        chosen_session: None,
+        created_at: app.clock.now(),
+        expires_at: app.clock.now().plus(Duration::from_secs(60)),
+    }
+}
+
+async fn a_waiting_request_is_spent_once(app: TestApp) {
+    let request = waiting(&app);
+    app.store.create_pending(&request).await.unwrap();
+    let spent = raced(&app, async |store| within(store, async |tx| tx.spend_pending(&request).await).await).await;
+    assert_eq!(spent.iter().filter(|spent| **spent).count(), 1);
+    let gone = app.store.pending(PendingKind::Authorize, request.id, "a browser", app.clock.now()).await.unwrap();
+    assert!(gone.is_none());
+}
+
+async fn a_waiting_request_belongs_to_its_browser_its_kind_and_its_time(app: TestApp) {
+    let request = waiting(&app);
+    app.store.create_pending(&request).await.unwrap();
+    let read = async |kind, browser: &str, now| app.store.pending(kind, request.id, browser, now).await.unwrap();
+    let now = app.clock.now();
+    let found = read(PendingKind::Authorize, "a browser", now).await.expect("it is there");
+    assert_eq!(found.params.pairs(), request.params.pairs());
+    assert!(read(PendingKind::Logout, "a browser", now).await.is_none());
+    assert!(read(PendingKind::Authorize, "another", now).await.is_none());
+    assert!(read(PendingKind::Authorize, "a browser", request.expires_at).await.is_none());
+    for wrong in [
+        PendingRequest { browser: "another".to_owned(), ..request.clone() },
+        PendingRequest { kind: PendingKind::Logout, ..request.clone() },
+        PendingRequest { id: RequestId::new(id()), ..request.clone() },
+    ] {
+        assert!(!app.change(async |tx| tx.spend_pending(&wrong).await).await);
+    }
+    assert!(app.change(async |tx| tx.spend_pending(&request).await).await);
+}
+
+fn session_of(app: &TestApp, user: UserId) -> Session {
+    let now = app.clock.now();
+    let hour = Duration::from_secs(3_600);
+    Session {
+        id: SessionId::new(id()),
+        user,
+        authentication: Authentication::by_password(now),
+        device: "Firefox".to_owned(),
+        created_at: now,
+        seen_at: now,
+        idle_expires_at: now.plus(hour),
+        expires_at: now.plus(hour * 2),
+    }
+}
+
+async fn a_session_ends_once(app: TestApp) {
+    let ada = app.user("ada").await;
+    let session = session_of(&app, ada);
+    app.change(async |tx| tx.create_session(&session).await).await;
+    let now = app.clock.now();
+    let ended = raced(&app, async |store| {
+        within(store, async |tx| tx.end_session(session.id, Ending::Everything, now).await).await
+    });
+    assert_eq!(ended.await.iter().filter(|ended| **ended).count(), 1);
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 1);
+    assert!(app.store.session(session.id, now).await.unwrap().is_none());
+}
+
+async fn a_user_is_disabled_once(app: TestApp) {
+    let ada = app.user("ada").await;
+    let now = app.clock.now();
+    let outcomes = raced(&app, async |store| within(store, async |tx| tx.disable_user(ada, now).await).await).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    let outcomes = raced(&app, async |store| within(store, async |tx| tx.enable_user(ada, now).await).await).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    let outcomes = raced(&app, async |store| within(store, async |tx| tx.delete_user(ada, now).await).await).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    // Each that came to pass is told once.
+    assert_eq!(app.count("changes WHERE kind = 'user_disabled'").await, 2);
+    assert_eq!(app.count("changes WHERE kind = 'user_enabled'").await, 1);
+}
+
+async fn a_client_is_disabled_once(app: TestApp) {
+    app.client("web").create().await;
+    let now = app.clock.now();
+    for expected in [1, 1] {
+        let out = raced(&app, async |store| within(store, async |tx| tx.disable_client(&web(), now).await).await).await;
+        assert_eq!(out.iter().filter(|outcome| **outcome == Stored::Stored).count(), expected);
+        let out = raced(&app, async |store| within(store, async |tx| tx.enable_client(&web(), now).await).await).await;
+        assert_eq!(out.iter().filter(|outcome| **outcome == Stored::Stored).count(), expected);
+    }
+    let out = raced(&app, async |store| within(store, async |tx| tx.delete_client(&web(), now).await).await).await;
+    assert_eq!(out.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    let out = raced(&app, async |store| within(store, async |tx| tx.delete_client(&web(), now).await).await).await;
+    assert!(out.iter().all(|outcome| *outcome == Stored::Conflict));
+}
+
+async fn of_two_changes_to_a_client_the_second_is_told(app: TestApp) {
+    app.client("web").create().await;
+    let read = (*app.store.client(&web()).await.unwrap().expect("it is there")).clone();
+    app.advance(1);
+    let now = app.clock.now();
+    let outcomes = raced(&app, async |store| {
+        let mut changed = read.clone();
+        changed.metadata.client_name = random::token(&SystemRandom::new(), 4);
+        let stored = within(store, async |tx| tx.update_client(&changed, now).await).await;
+        (stored, changed.metadata.client_name)
+    });
+    let outcomes = outcomes.await;
+    let winners: Vec<_> = outcomes.iter().filter(|(stored, _)| *stored == Stored::Stored).collect();
+    assert_eq!(winners.len(), 1);
+    let written = app.other_store().await.client(&web()).await.unwrap().expect("it is there");
+    assert_eq!(written.metadata.client_name, winners[0].1, "the winner's, whole");
+    // Whoever reads again may write again.
+    let again = app.change(async |tx| tx.update_client(&written, now.plus(Duration::from_secs(1))).await).await;
+    assert_eq!(again, Stored::Stored);
+}
+
+async fn of_two_changes_to_a_user_the_second_is_told(app: TestApp) {
+    app.user("ada").await;
+    app.user("bob").await;
+    let read = app.store.user_by_login("ada").await.unwrap().expect("she is there");
+    app.advance(1);
+    let now = app.clock.now();
+    let outcomes = raced(&app, async |store| {
+        let mut changed = read.clone();
+        changed.username = random::token(&SystemRandom::new(), 4);
+        within(store, async |tx| tx.update_user(&changed, now).await).await
+    });
+    assert_eq!(outcomes.await.iter().filter(|stored| **stored == Stored::Stored).count(), 1);
+    // A name that is another's, in whatever case.
+    let mut bob = app.store.user_by_login("bob").await.unwrap().expect("he is there");
+    bob.email = Some("ADA@example.org".to_owned());
+    assert_eq!(app.change(async |tx| tx.update_user(&bob, now).await).await, Stored::Conflict);
+}
+
+async fn an_id_and_a_name_are_given_once(app: TestApp) {
+    app.client("web").create().await;
+    let mut client = (*app.store.client(&web()).await.unwrap().expect("it is there")).clone();
+    client.id = "new".parse().expect("an id");
+    let out = raced(&app, async |store| within(store, async |tx| tx.insert_client(&client).await).await).await;
+    assert_eq!(out.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+
+    app.user("ada").await;
+    let ada = app.store.user_by_login("ada").await.unwrap().expect("she is there");
+    let out = raced(&app, async |store| {
+        let mut user = ada.clone();
+        (user.id, user.username, user.email) = (UserId::new(id()), "Grace".to_owned(), None);
+        within(store, async |tx| tx.insert_user(&user, None).await).await
+    });
+    assert_eq!(out.await.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    for (username, email) in [("ADA", None), ("other", Some("Ada@Example.Org")), ("other", Some("ada@example.org"))] {
+        let mut user = ada.clone();
+        (user.id, user.username, user.email) = (UserId::new(id()), username.to_owned(), email.map(str::to_owned));
+        assert_eq!(app.change(async |tx| tx.insert_user(&user, None).await).await, Stored::Conflict, "{username}");
+    }
+}
+
+async fn two_answers_at_once_are_both_remembered(app: TestApp) {
+    let ada = app.user("ada").await;
+    let now = app.clock.now();
+    for round in 0..3 {
+        let scopes: Vec<Scope> = (0..4).map(|n| Scope::from(format!("round{round}:{n}").as_str())).collect();
+        let other = app.other_store().await;
+        let answers = scopes.iter().enumerate().map(|(n, scope)| {
+            let store = if n % 2 == 0 { &app.store } else { &other };
+            within(store, async |tx| tx.grant_consent(ada, &web(), scope, now).await)
+        });
+        at_once(answers).await;
+        other.close().await;
+        let consent = app.store.consent(ada, &web()).await.unwrap().expect("there is one");
+        for scope in &scopes {
+            assert!(scope.is_within(&consent.scope), "{scope} was allowed and is lost: {}", consent.scope);
+        }
+    }
+    let consent = app.store.consent(ada, &web()).await.unwrap().expect("there is one");
+    assert_eq!(consent.scope.tokens().count(), 12);
+}
+
+/// A grant that waits for its code, with all that it hangs on.
+async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
+    let ada = app.store.user_by_login("ada").await.unwrap().expect("she is there").id;
+    let session = session_of(app, ada);
+    app.change(async |tx| tx.create_session(&session).await).await;
+    let now = app.clock.now();
+    let grant = NewGrant {
+        id: GrantId::new(random::uuid_v7(&SystemRandom::new(), now)),
+        client: web(),
+        user: ada,
+        session: session.id,
+        scope: Scope::from("openid notes:read"),
+        offline,
+        refreshable: true,
+        nonce: None,
+        authentication: session.authentication.clone(),
+        redirect_uri: "https://app.example/callback".to_owned(),
+        code_hash: [7; 32],
+        code_challenge: CodeChallenge::parse(CHALLENGE),
+        created_at: now,
+        code_expires_at: now.plus(Duration::from_secs(60)),
+        expires_at: now.plus(Duration::from_secs(86_400)),
+    };
+    app.change(async |tx| {
+        tx.grant_consent(ada, &web(), &grant.scope, now).await?;
+        tx.create_grant(&grant).await
+    })
+    .await;
+    grant
+}
+
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const TERMS: RefreshTerms<'static> =
+    RefreshTerms { idle_lifetime: Duration::from_secs(1_000), key: "k1", retry_window: Duration::from_secs(10) };
+
+fn code<'a>(grant: &NewGrant, client: &'a ClientId) -> Redeem<'a> {
+    Redeem { grant: grant.id, code_hash: [7; 32], client, code_challenge: CHALLENGE, redirect_uri: None }
+}
+
+async fn a_code_is_redeemed_once(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let grant = pending_grant(&app, false).await;
+    let now = app.clock.now();
+    let client = web();
+    let out = raced(&app, async |store| store.redeem(&code(&grant, &client), &TERMS, now).await.unwrap()).await;
+    let redeemed = out.iter().filter(|outcome| matches!(outcome, Redemption::Redeemed(_))).count();
+    let refused =
+        out.iter().filter(|outcome| matches!(outcome, Redemption::Refused(code) if code.redeemed_at == Some(now)));
+    assert_eq!((redeemed, refused.count()), (1, 11));
+}
+
+async fn a_code_is_redeemed_only_as_it_was_given_out(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let (web, other) = (web(), "other".parse().expect("an id"));
+    let grant = pending_grant(&app, false).await;
+    let now = app.clock.now();
+    let unknown = |outcome: &Redemption| matches!(outcome, Redemption::Unknown);
+    let refused = |outcome: &Redemption| matches!(outcome, Redemption::Refused(code) if code.redeemed_at.is_none());
+    let late = grant.code_expires_at;
+    // Whoever has not the secret, or is not the client, does not even learn that there is such a code.
+    for (redeem, at, expected) in [
+        (Redeem { code_hash: [8; 32], ..code(&grant, &web) }, now, &unknown as &dyn Fn(&Redemption) -> bool),
+        (Redeem { grant: GrantId::new(id()), ..code(&grant, &web) }, now, &unknown),
+        (code(&grant, &other), now, &unknown),
+        (Redeem { code_challenge: "", ..code(&grant, &web) }, now, &refused),
+        (Redeem { code_challenge: &CHALLENGE[1..], ..code(&grant, &web) }, now, &refused),
+        (Redeem { redirect_uri: Some("https://app.example/callback/"), ..code(&grant, &web) }, now, &refused),
+        (code(&grant, &web), late, &refused),
+    ] {
+        let outcome = app.store.redeem(&redeem, &TERMS, at).await.unwrap();
+        assert!(expected(&outcome), "{outcome:?}");
+    }
+    let redeem = Redeem { redirect_uri: Some("https://app.example/callback"), ..code(&grant, &web) };
+    let outcome = app.store.redeem(&redeem, &TERMS, now).await.unwrap();
+    assert!(matches!(&outcome, Redemption::Redeemed(grant) if grant.generation == 1), "{outcome:?}");
+}
+
+async fn a_generation_moves_on_once(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let grant = pending_grant(&app, false).await;
+    let client = web();
+    let now = app.clock.now();
+    app.store.redeem(&code(&grant, &client), &TERMS, now).await.unwrap();
+    for generation in 1..5 {
+        let presented = Presented { grant: grant.id, generation, client: &client };
+        let out = raced(&app, async |store| store.rotate(&presented, &TERMS, now).await.unwrap()).await;
+        let moved = |grant: &grantor::store::Grant| grant.generation == generation + 1;
+        let rotated = out.iter().filter(|outcome| matches!(outcome, Rotation::Rotated(grant) if moved(grant)));
+        let repeated = out.iter().filter(|outcome| matches!(outcome, Rotation::Repeated(grant) if moved(grant)));
+        assert_eq!((rotated.count(), repeated.count()), (1, 11));
+    }
+    // What is past is reuse, what never was is unknown, and what is another's is unknown.
+    let other: ClientId = "other".parse().expect("an id");
+    for (generation, client, expected) in
+        [(1, &client, "Reused"), (3, &client, "Reused"), (6, &client, "Unknown"), (5, &other, "Unknown")]
+    {
+        let presented = Presented { grant: grant.id, generation, client };
+        let outcome = app.store.rotate(&presented, &TERMS, now).await.unwrap();
+        assert_eq!(format!("{outcome:?}"), expected);
+    }
+}
+
+async fn a_grant_moves_on_only_while_what_it_hangs_on_lives(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let client = web();
+    // Behind everybody's back, so that the statement's own conditions are all that can refuse.
+    for (statement, undo, offline_survives) in [
+        ("UPDATE users SET disabled_at = 1", "UPDATE users SET disabled_at = NULL", false),
+        ("UPDATE clients SET disabled_at = 1", "UPDATE clients SET disabled_at = NULL", false),
+        ("UPDATE consents SET client_id = 'x'", "UPDATE consents SET client_id = 'web'", false),
+        ("UPDATE sessions SET ended_at = 1", "UPDATE sessions SET ended_at = NULL", true),
+        ("UPDATE sessions SET idle_expires_at = 1", "UPDATE sessions SET idle_expires_at = expires_at", true),
+        ("UPDATE grants SET revoked_at = 1", "UPDATE grants SET revoked_at = NULL", false),
+    ] {
+        for offline in [false, true] {
+            let grant = pending_grant(&app, offline).await;
+            let now = app.clock.now();
+            app.sql(statement).await;
+            let outcome = app.store.redeem(&code(&grant, &client), &TERMS, now).await.unwrap();
+            assert!(matches!(outcome, Redemption::Refused(_)), "{statement}: {outcome:?}");
+            app.sql(undo).await;
+            app.store.redeem(&code(&grant, &client), &TERMS, now).await.unwrap();
+
+            app.sql(statement).await;
+            let presented = Presented { grant: grant.id, generation: 1, client: &client };
+            let outcome = app.store.rotate(&presented, &TERMS, now).await.unwrap();
+            let survives = offline && offline_survives;
+            assert_eq!(matches!(outcome, Rotation::Rotated(_)), survives, "{statement}: {outcome:?}");
+            assert!(survives || matches!(outcome, Rotation::Unknown), "{statement}: {outcome:?}");
+            app.sql(undo).await;
+            app.change(async |tx| tx.withdraw_consent(grant.user, &client, now).await).await;
+        }
+    }
+}
+
+async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
+    let ada = app.user("ada").await;
+    let (ended, expired) = (session_of(&app, ada), session_of(&app, ada));
+    app.change(async |tx| tx.create_session(&ended).await).await;
+    app.change(async |tx| tx.create_session(&expired).await).await;
+    assert!(app.change(async |tx| tx.renew_session(&ended).await).await, "while it lives, it can be renewed");
+    let now = app.clock.now();
+    app.change(async |tx| tx.end_session(ended.id, Ending::SignOut, now).await).await;
+
+    let later: Timestamp = expired.idle_expires_at;
+    let far = later.plus(Duration::from_secs(86_400));
+    for session in [&ended, &expired] {
+        app.store.touch_session(session.id, later, far).await.unwrap();
+        let mut renewed = session.clone();
+        renewed.authentication = Authentication::by_password(later);
+        (renewed.idle_expires_at, renewed.expires_at) = (far, far);
+        assert!(!app.change(async |tx| tx.renew_session(&renewed).await).await);
+        assert!(app.store.session(session.id, later).await.unwrap().is_none());
+    }
+}

@@ -123,10 +123,37 @@ fn capabilities(profile: &str) -> Capabilities {
         // The tests' certificates are their own.
         "acceptInsecureCerts": true,
         "timeouts": { "pageLoad": 30_000, "script": 10_000 },
+        // Kept for `complaints`.
+        "goog:loggingPrefs": { "browser": "ALL" },
     });
     match capabilities {
         Value::Object(capabilities) => capabilities,
         _ => unreachable!("an object was written above"),
+    }
+}
+
+impl Browser {
+    /// What the console says since the last time, from warnings upwards: scripts that failed, things that are
+    /// missing, violations of a page's policy.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(Console).await.expect("ChromeDriver keeps the console");
+        let entries = log.as_array().cloned().unwrap_or_default();
+        let loud = entries.iter().filter(|entry| matches!(entry["level"].as_str(), Some("WARNING" | "SEVERE")));
+        loud.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+/// ChromeDriver's own way to the console.
+#[derive(Debug)]
+struct Console;
+
+impl WebDriverCompatibleCommand for Console {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
     }
 }
 

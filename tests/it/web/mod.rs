@@ -12,6 +12,7 @@ mod memory;
 mod sessions;
 mod shutdown;
 mod sign_in;
+mod sign_in_races;
 mod sign_out;
 mod tls;
 
