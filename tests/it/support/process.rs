@@ -81,6 +81,13 @@ impl Process {
         let (code, this) = ended.await.expect("no panic");
         (code.expect("an exit code").parse().expect("a number"), this.err())
     }
+
+    /// The memory that it holds now, as Linux counts it.
+    pub fn resident_kib(&self) -> u64 {
+        let status = read(&Path::new("/proc").join(&self.pid).join("status"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the program runs");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    }
 }
 
 fn read(file: &Path) -> String {

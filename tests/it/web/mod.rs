@@ -8,6 +8,7 @@ mod headers;
 mod health;
 mod issuer_path;
 mod log;
+mod memory;
 mod sessions;
 mod shutdown;
 mod sign_in;
