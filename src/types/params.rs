@@ -7,8 +7,14 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
+/// More than any request has. Each name is compared with those before it, so a body of nothing but names would
+/// otherwise take the square of their number.
+const MOST: usize = 64;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamsError {
+    #[error("there are more than {MOST} parameters")]
+    TooMany,
     #[error("the parameter {0:?} is repeated")]
     Repeated(String),
     #[error("the parameters are not valid UTF-8")]
@@ -23,18 +29,15 @@ impl Params {
     /// Reads `application/x-www-form-urlencoded` bytes strictly: what cannot be decoded is refused, not replaced.
     ///
     /// # Errors
-    /// When a parameter repeats, is not UTF-8, holds a NUL, or has a stray `%`.
+    /// When a parameter repeats, is not UTF-8, holds a NUL, or has a stray `%`; or when there are too many.
     pub fn parse(encoded: &[u8]) -> Result<Self, ParamsError> {
         if !encoded.is_ascii() {
             return Err(ParamsError::BadEncoding);
         }
-        check_percents(encoded)?;
         let mut params: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(encoded) {
-            // form_urlencoded puts U+FFFD where the bytes were not UTF-8.
-            if name.contains('\u{FFFD}') || value.contains('\u{FFFD}') {
-                return Err(ParamsError::NotUtf8);
-            }
+        for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            let (name, value) = (decode(&pair[..equals])?, decode(pair.get(equals + 1..).unwrap_or_default())?);
             if name.contains('\0') || value.contains('\0') {
                 return Err(ParamsError::Nul);
             }
@@ -42,7 +45,10 @@ impl Params {
             if !may_repeat && params.iter().any(|(seen, _)| *seen == name) {
                 return Err(ParamsError::Repeated(name.chars().take(64).collect()));
             }
-            params.push((name.into_owned(), value.into_owned()));
+            if params.len() == MOST {
+                return Err(ParamsError::TooMany);
+            }
+            params.push((name, value));
         }
         Ok(Self(params))
     }
@@ -59,22 +65,26 @@ impl Params {
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
-
-    /// Takes the pairs out, for the store.
-    pub fn into_pairs(self) -> Vec<(String, String)> {
-        self.0
-    }
 }
 
-fn check_percents(encoded: &[u8]) -> Result<(), ParamsError> {
-    let mut rest = encoded;
-    while let Some(at) = rest.iter().position(|b| *b == b'%') {
-        match rest.get(at + 1..at + 3) {
-            Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => rest = &rest[at + 3..],
-            _ => return Err(ParamsError::BadEncoding),
-        }
+/// A name or a value, its plus signs and percent signs resolved.
+fn decode(encoded: &[u8]) -> Result<String, ParamsError> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16));
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => (high << 4 | low) as u8,
+                    _ => return Err(ParamsError::BadEncoding),
+                }
+            }
+            byte => *byte,
+        });
     }
-    Ok(())
+    String::from_utf8(bytes).map_err(|_| ParamsError::NotUtf8)
 }
 
 /// Values may be secrets: only the names are shown.
@@ -99,14 +109,51 @@ mod tests {
             (&b"a=1&a=2"[..], ParamsError::Repeated("a".into())),
             (b"a=&a=2", ParamsError::Repeated("a".into())),
             (b"a=%ff", ParamsError::NotUtf8),
+            (b"%c3=a", ParamsError::NotUtf8),
+            // Cut off in the middle, overlong, and a surrogate.
+            (b"a=%e2%82", ParamsError::NotUtf8),
+            (b"a=%c0%80", ParamsError::NotUtf8),
+            (b"a=%ed%a0%80", ParamsError::NotUtf8),
             (b"a=%00", ParamsError::Nul),
             (b"a=%4", ParamsError::BadEncoding),
+            (b"a=%", ParamsError::BadEncoding),
             (b"a=%zz", ParamsError::BadEncoding),
+            (b"a=%+1", ParamsError::BadEncoding),
+            (b"a%4&b=1", ParamsError::BadEncoding),
             ("a=ü".as_bytes(), ParamsError::BadEncoding),
         ] {
             assert_eq!(Params::parse(body).unwrap_err(), error, "{body:?}");
         }
         assert!(Params::parse(b"resource=https://a.example&resource=https://b.example").is_ok());
+    }
+
+    #[test]
+    fn every_form_of_the_grammar_is_read() {
+        for (encoded, pairs) in [
+            (&b""[..], &[][..]),
+            (b"&&", &[]),
+            (b"a", &[("a", "")]),
+            (b"=a", &[("", "a")]),
+            (b"&a=1&&b=2&", &[("a", "1"), ("b", "2")]),
+            (b"a=b=c", &[("a", "b=c")]),
+            (b"%61+%3d=%26%2B%25+", &[("a =", "&+% ")]),
+            (b"a=%c3%bC%F0%9f%94%91", &[("a", "\u{fc}\u{1f511}")]),
+            // What others write in the place of broken text is a character like any other when it is sent.
+            (b"a=%EF%BF%BD", &[("a", "\u{fffd}")]),
+        ] {
+            let params = Params::parse(encoded).unwrap();
+            let read: Vec<_> = params.pairs().iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert_eq!(read, pairs, "{encoded:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_parameters_than_anybody_needs() {
+        let named = |count: usize| (0..count).map(|n| format!("p{n}=")).collect::<Vec<_>>().join("&");
+        assert!(Params::parse(named(64).as_bytes()).is_ok());
+        for many in [named(65), named(12_500), "resource=https://a.example&".repeat(65)] {
+            assert_eq!(Params::parse(many.as_bytes()).unwrap_err(), ParamsError::TooMany);
+        }
     }
 
     #[test]

@@ -254,4 +254,35 @@ mod tests {
             assert!(!native.matches(other), "{other}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_matches_on_loopback_differs_in_its_port_alone(port in 1_u16.., path in "[ -~]{0,20}") {
+            let registered: RedirectUri = "http://127.0.0.1:8000/cb".parse().unwrap();
+            let same = format!("http://127.0.0.1:{port}/cb");
+            assert!(registered.matches(&same));
+            for other in [format!("{same}{path}"), format!("http://127.0.0.1:{port}/{path}")] {
+                assert_eq!(registered.matches(&other), other == same, "{other}");
+            }
+        }
+
+        #[test]
+        fn nothing_but_itself_matches_a_web_uri(presented in "https?://[ -~]{0,40}") {
+            let registered: RedirectUri = "https://app.example/cb".parse().unwrap();
+            assert_eq!(registered.matches(&presented), presented == "https://app.example/cb");
+        }
+
+        #[test]
+        fn whatever_is_registered_leads_where_it_says(text in "[a-z.]{1,12}://?[ -~]{0,40}") {
+            // A stranger's text never panics, and what is taken is https, loopback, or a reversed domain name.
+            if let Ok(uri) = text.parse::<RedirectUri>() {
+                assert_eq!(uri.as_str(), text);
+                match uri.destination() {
+                    Destination::Web => assert!(text.starts_with("https://")),
+                    Destination::Loopback => assert!(text.starts_with("http://")),
+                    Destination::PrivateUse => assert!(text.split(':').next().unwrap().contains('.')),
+                }
+            }
+        }
+    }
 }

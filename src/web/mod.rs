@@ -96,11 +96,11 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/jwks", get(oauth::metadata::jwks))
         .route("/.well-known/openid-configuration", get(oauth::metadata::metadata))
         .route("/.well-known/oauth-authorization-server", get(oauth::metadata::metadata))
-        .method_not_allowed_fallback(respond::not_this_method)
+        .method_not_allowed_fallback(respond::wrong_method)
         .layer(middleware::cors::layer(services.store.clone()));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
-        .method_not_allowed_fallback(respond::not_this_method);
+        .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
         .route("/", get(pages::account::home))
@@ -115,7 +115,7 @@ pub fn router(services: Services) -> Router {
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
         .route("/account/sessions/end", post(pages::account::end_session))
-        .method_not_allowed_fallback(pages::error::not_this_method)
+        .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));
 
     let routes = Router::new()

@@ -6,9 +6,8 @@ use clap::Args;
 use super::Named;
 use crate::account::names;
 use crate::account::password::PasswordRules;
+use crate::app;
 use crate::cli::{Admin, Usage, input};
-use crate::crypto::PasswordHashing;
-use crate::crypto::password::Params;
 use crate::store::Stored;
 use crate::types::User;
 
@@ -42,8 +41,6 @@ pub async fn read_and_hash(admin: &Admin, user: &User, from_stdin: bool) -> anyh
     }
     let password = input::secret()?;
     PasswordRules::new(&admin.config)?.check(&password, &names::context_of(user))?;
-    let costs = &admin.config.password;
-    let params = Params { memory_kib: costs.memory_kib, iterations: costs.iterations, parallelism: costs.parallelism };
-    let hashing = PasswordHashing::new(params, 1, 0).map_err(|why| anyhow!(why))?;
+    let hashing = app::password_hashing(&admin.config)?;
     hashing.hash(password, &admin.rng).await.map_err(|_| anyhow!("there is no memory to hash a password in"))
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::Site;
+use crate::oauth::error::invalid_request;
 use crate::oauth::{ErrorCode, OAuthError};
 use crate::web::Services;
 use crate::web::respond::{self, PageError, Policy};
@@ -25,9 +26,9 @@ pub async fn not_found() -> PageError {
     PageError::NotFound
 }
 
-/// An address that another method is for.
-pub async fn not_this_method() -> PageError {
-    PageError::Refused(StatusCode::METHOD_NOT_ALLOWED, respond::wrong_method())
+/// An address that is there for something else: a form, opened like a page.
+pub async fn wrong_method() -> PageError {
+    PageError::Refused(StatusCode::METHOD_NOT_ALLOWED, invalid_request("this address cannot be opened like this"))
 }
 
 /// The page for an error; `id` is what ties it to the log.

@@ -34,6 +34,8 @@ impl Process {
             command.arg("grantor").args(arguments);
             command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
             command.env("GRANTOR", env!("CARGO_BIN_EXE_grantor")).env("FOLDER", &folder.0);
+            // What the demo makes there goes with the test.
+            command.env("TMPDIR", &folder.0);
             command.envs(environment.iter().copied());
         });
         let pid = keeper.answer().expect("the shell starts the program");
@@ -78,6 +80,13 @@ impl Process {
         let ended = tokio::task::spawn_blocking(move || (self.keeper.answer(), self));
         let (code, this) = ended.await.expect("no panic");
         (code.expect("an exit code").parse().expect("a number"), this.err())
+    }
+
+    /// The memory that it holds now, as Linux counts it.
+    pub fn resident_kib(&self) -> u64 {
+        let status = read(&Path::new("/proc").join(&self.pid).join("status"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the program runs");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
     }
 }
 

@@ -8,9 +8,11 @@ mod headers;
 mod health;
 mod issuer_path;
 mod log;
+mod memory;
 mod sessions;
 mod shutdown;
 mod sign_in;
+mod sign_in_races;
 mod sign_out;
 mod tls;
 
