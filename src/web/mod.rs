@@ -27,9 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::{Random, random};
-use crate::oauth::{Context, Keys};
+use crate::oauth::{Context, Keys, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
-use crate::types::{Clock, Fault, Params, RequestId, Timestamp};
+use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
 use browser::Browser;
 
 /// What every handler may reach.
@@ -64,18 +64,18 @@ impl Services {
     }
 
     /// Keeps a request while its user is on our pages, bound to this browser.
-    async fn hold(
-        &self,
-        kind: PendingKind,
-        browser: &mut Browser,
-        params: Params,
-        now: Timestamp,
-    ) -> Result<RequestId, Fault> {
+    async fn hold(&self, request: Held<'_>, browser: &mut Browser, now: Timestamp) -> Result<RequestId, Fault> {
+        let kept: &[&str] = match request.kind {
+            PendingKind::Authorize => &authorize::KEPT,
+            PendingKind::Logout => &logout::KEPT,
+        };
+        let params = request.params.pairs().iter().filter(|(name, _)| kept.contains(&name.as_str()));
         let pending = PendingRequest {
             id: RequestId::new(random::uuid_v4(&*self.rng)),
-            kind,
+            kind: request.kind,
             browser: browser.open_id(self).await?,
-            params,
+            params: Params::from_pairs(params.cloned().collect()),
+            hint: request.hint.cloned(),
             chosen_session: None,
             created_at: now,
             expires_at: now.plus(self.config.authorization.request_lifetime),
@@ -83,6 +83,13 @@ impl Services {
         self.store.create_pending(&pending).await?;
         Ok(pending.id)
     }
+}
+
+/// A request that must wait.
+struct Held<'a> {
+    kind: PendingKind,
+    params: &'a Params,
+    hint: Option<&'a Hint>,
 }
 
 /// Every route, under the path of the issuer.

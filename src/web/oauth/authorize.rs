@@ -11,23 +11,24 @@ use crate::types::{Params, RequestId};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError};
-use crate::web::{Services, Shared};
+use crate::web::{Held, Services, Shared};
 
 type Page = Result<Response, PageError>;
 
 /// A request as it comes from a client.
 pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params).await {
+    let validated = match authorize::validate(&cx, &params, None).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal),
     };
     let visit = Visit { session: browser.session(), pending: None, allowed: false };
-    let pending = match authorize::next(&cx, &validated, &visit).await? {
-        step @ (Step::Ready(_) | Step::Refuse(_)) => return act(&services, &cx, &validated, &visit, step).await,
-        step => (step, services.hold(PendingKind::Authorize, &mut browser, params, cx.now).await?),
-    };
-    let (step, request) = pending;
+    let step = authorize::next(&cx, &validated, &visit).await?;
+    if let Step::Ready(_) | Step::Refuse(_) = step {
+        return act(&services, &cx, &validated, &visit, step).await;
+    }
+    let held = Held { kind: PendingKind::Authorize, params: &params, hint: validated.request.hint.as_ref() };
+    let request = services.hold(held, &mut browser, cx.now).await?;
     Ok(respond::see_other(&services.path(&page_for(&step, request))))
 }
 
@@ -70,7 +71,7 @@ impl Waiting {
         let id = params.get("request").and_then(RequestId::parse).ok_or_else(gone)?;
         let owner = browser.id().ok_or_else(gone)?;
         let pending = services.store.pending(PendingKind::Authorize, id, owner, cx.now).await?.ok_or_else(gone)?;
-        match authorize::validate(cx, &pending.params).await {
+        match authorize::validate(cx, &pending.params, pending.hint.as_ref()).await {
             Ok(validated) => Ok(Self { pending, validated }),
             Err(Refusal::Page(error) | Refusal::Redirect(_, error)) => Err(error.into()),
             Err(Refusal::Fault(fault)) => Err(fault.into()),

@@ -5,17 +5,17 @@ use axum::response::Response;
 
 use crate::oauth::logout;
 use crate::store::{Ending, PendingKind};
-use crate::web::Shared;
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::pages::sign_out::after;
 use crate::web::respond::{self, PageError};
+use crate::web::{Held, Shared};
 
 type Page = Result<Response, PageError>;
 
 pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let logout = logout::read(&cx, &params).await?;
+    let logout = logout::read(&cx, &params, None).await?;
     let Some((session, _)) = services.accounts.signed_in(browser.session(), cx.now).await? else {
         // Nobody to sign out: where they wanted to go is all that is left.
         browser.sign_out().await?;
@@ -27,7 +27,8 @@ pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery
         browser.sign_out().await?;
         return Ok(after(&services, &logout));
     }
-    let request = services.hold(PendingKind::Logout, &mut browser, params, cx.now).await?;
+    let held = Held { kind: PendingKind::Logout, params: &params, hint: logout.hint.as_ref() };
+    let request = services.hold(held, &mut browser, cx.now).await?;
     Ok(respond::see_other(&services.path(&format!("/oauth/logout/confirm?request={request}"))))
 }
 

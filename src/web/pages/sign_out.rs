@@ -107,6 +107,6 @@ async fn waiting(
         return Ok(None);
     };
     let Some(pending) = services.store.pending(PendingKind::Logout, id, owner, cx.now).await? else { return Ok(None) };
-    let logout = logout::read(cx, &pending.params).await?;
+    let logout = logout::read(cx, &pending.params, pending.hint.as_ref()).await?;
     Ok(Some((pending, logout)))
 }

@@ -63,6 +63,7 @@ fn waiting(app: &TestApp) -> PendingRequest {
         kind: PendingKind::Authorize,
         browser: "a browser".to_owned(),
         params: Params::parse(b"client_id=web&state=%22%27%3B--").expect("parameters"),
+        hint: None,
         chosen_session: None,
         created_at: app.clock.now(),
         expires_at: app.clock.now().plus(Duration::from_secs(60)),
