@@ -76,6 +76,18 @@ impl FromRequestParts<Shared> for PageQuery {
 /// The longest query of a page, in characters: that of an authorization request with an `id_token_hint` is a fourth of it.
 const MAX_QUERY: usize = 8 * 1024;
 
+/// Holds a form that will be kept to the same bound.
+///
+/// # Errors
+/// When it is longer.
+pub fn bounded(params: &Params) -> Result<(), PageError> {
+    let length: usize = params.pairs().iter().map(|(name, value)| name.len() + value.len()).sum();
+    if length > MAX_QUERY {
+        return Err(bad(format!("the form is longer than {MAX_QUERY} characters")).into());
+    }
+    Ok(())
+}
+
 /// What is a little too long is read to its end all the same, and what is of the wrong type too: to close a connection
 /// on which the client still sends is to reset it, and the answer is lost (RFC 9112 §9.6).
 const SLACK: usize = 256 * 1024;
