@@ -10,7 +10,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use super::respond::PageError;
-use super::session_store::SessionStore;
+use super::session_store::{self, SessionStore};
 use super::{Services, Shared};
 use crate::crypto::{hash, random, sha256};
 use crate::types::{Fault, SessionId};
@@ -101,13 +101,15 @@ impl Browser {
     /// # Errors
     /// When the record cannot be written.
     pub async fn sign_in(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
-        let mut data = self.open(services).await?;
-        // ASVS 7.2.4
-        self.cookie.cycle_id().await.map_err(fault)?;
+        let mut data = self.data(services);
         self.keep(services, services.config.session.absolute_lifetime)?;
         data.csrf = random::token(&*services.rng, 32);
         data.session = Some(session);
-        self.write(data).await
+        self.cookie.insert(KEY, &data).await.map_err(fault)?;
+        // ASVS 7.2.4
+        session_store::save_anew(&self.cookie, &services.store).await.map_err(fault)?;
+        self.data = Some(data);
+        Ok(())
     }
 
     /// Nobody is signed in here any more: the record goes, and the cookie with it.
@@ -120,17 +122,23 @@ impl Browser {
     }
 
     async fn open(&mut self, services: &Services) -> Result<Data, Fault> {
-        if self.session().is_none() {
-            // A page that was opened just now can be answered for as long as any.
-            self.keep(services, VISITOR.max(services.config.authorization.request_lifetime))?;
+        let data = self.data(services);
+        if data.session.is_some() {
+            return Ok(data);
         }
-        if let Some(data) = &self.data {
-            return Ok(data.clone());
-        }
-        let rng = &*services.rng;
-        let data = Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None };
-        self.write(data.clone()).await?;
+        // A page that was opened just now can be answered for as long as any.
+        self.keep(services, VISITOR.max(services.config.authorization.request_lifetime))?;
+        self.cookie.insert(KEY, &data).await.map_err(fault)?;
+        session_store::save(&self.cookie).await.map_err(fault)?;
+        self.data = Some(data.clone());
         Ok(data)
+    }
+
+    /// What is known of it, or, of a new one, will be.
+    fn data(&self, services: &Services) -> Data {
+        let rng = &*services.rng;
+        let new = || Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None };
+        self.data.clone().unwrap_or_else(new)
     }
 
     /// Record and cookie last this long from now on.
@@ -138,14 +146,6 @@ impl Browser {
         let until = services.clock.now().plus(lifetime).secs();
         let until = OffsetDateTime::from_unix_timestamp(until).map_err(Fault::internal)?;
         self.cookie.set_expiry(Some(Expiry::AtDateTime(until)));
-        Ok(())
-    }
-
-    async fn write(&mut self, data: Data) -> Result<(), Fault> {
-        self.cookie.insert(KEY, &data).await.map_err(fault)?;
-        // The layer would write it too, behind the handler, where a database that is away is an empty 500.
-        self.cookie.save().await.map_err(fault)?;
-        self.data = Some(data);
         Ok(())
     }
 }

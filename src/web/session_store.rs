@@ -1,15 +1,48 @@
 //! tower-sessions over our own store: cookies' values are kept as hashes alone (ASVS 7.2.3).
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
-use tower_sessions::session::{Id, Record};
+use tower_sessions::Session;
+use tower_sessions::session::{self, Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
 use crate::crypto::{Digest, sha256};
 use crate::store::{BrowserRecord, Store};
 use crate::types::{Clock, Fault, Timestamp};
+
+tokio::task_local! {
+    /// The write that is under way, with the record that it takes the place of.
+    static WRITE: Cell<Option<Id>>;
+}
+
+/// Writes the record of a browser, at once. The cookie layer would do it behind the handler, where a database that is
+/// away is an empty 500: outside of this its writes are none.
+///
+/// # Errors
+/// When the record cannot be written.
+pub async fn save(cookie: &Session) -> std::result::Result<(), session::Error> {
+    WRITE.scope(Cell::new(None), cookie.save()).await
+}
+
+/// Writes the record under another id, and only then deletes the old one. tower-sessions deletes first: a browser whose
+/// new record could not be written would be left with neither, and what waits for it would wait for nobody.
+///
+/// # Errors
+/// When the record cannot be written; then the browser is what it was.
+pub async fn save_anew(cookie: &Session, store: &Store) -> std::result::Result<(), session::Error> {
+    let write = async {
+        cookie.cycle_id().await?;
+        cookie.save().await?;
+        Ok::<_, session::Error>(WRITE.with(Cell::take))
+    };
+    if let Some(old) = WRITE.scope(Cell::new(None), write).await? {
+        store.delete_browser(&hash(old)).await.map_err(away)?;
+    }
+    Ok(())
+}
 
 #[derive(Clone)]
 pub struct SessionStore {
@@ -50,6 +83,9 @@ impl tower_sessions::SessionStore for SessionStore {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
+        if WRITE.try_with(|_| ()).is_err() {
+            return Ok(());
+        }
         self.store.save_browser(&to_row(record)?).await.map_err(away)
     }
 
@@ -65,6 +101,9 @@ impl tower_sessions::SessionStore for SessionStore {
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
+        if WRITE.try_with(|old| old.set(Some(*id))).is_ok() {
+            return Ok(());
+        }
         self.store.delete_browser(&hash(*id)).await.map_err(away)
     }
 }

@@ -8,7 +8,7 @@ use grantor::crypto::sha256;
 use crate::each_database;
 use crate::support::app::PASSWORD;
 use crate::support::rows::rows;
-use crate::support::{Answer, Pkce, TestApp};
+use crate::support::{Answer, Engine, Pkce, TestApp};
 
 each_database!(
     on_https_the_cookie_belongs_to_this_host_alone,
@@ -19,6 +19,7 @@ each_database!(
     the_value_of_the_cookie_is_nowhere_in_the_database,
     a_malformed_cookie_does_no_harm,
     the_cookie_of_who_signed_out_is_dead_on_the_server,
+    a_sign_in_whose_cookie_cannot_be_changed_can_be_sent_again,
     a_browser_is_remembered_for_as_long_as_its_pages_and_its_session_last,
 );
 
@@ -205,4 +206,35 @@ async fn a_browser_is_remembered_for_as_long_as_its_pages_and_its_session_last(a
     app.clock.advance(121 * MINUTE);
     visitor.sign_in(&page, "ada", PASSWORD).await.expect_error_page(403);
     assert!(person.is_signed_in().await, "a session outlasts a visit");
+}
+
+async fn a_sign_in_whose_cookie_cannot_be_changed_can_be_sent_again(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    let cookies = person.cookies();
+    // No new record can be written, for as long as this stands.
+    let (wall, gap) = match app.engine() {
+        Engine::Sqlite => (
+            "CREATE TRIGGER wall BEFORE INSERT ON browsers BEGIN SELECT RAISE(ABORT, 'wall'); END",
+            "DROP TRIGGER wall",
+        ),
+        Engine::Postgres => (
+            "ALTER TABLE browsers ADD CONSTRAINT wall CHECK (id_hash IS NULL) NOT VALID",
+            "ALTER TABLE browsers DROP CONSTRAINT wall",
+        ),
+    };
+    app.sql(wall).await;
+    let failed = person.sign_in(&page, "ada", PASSWORD).await;
+    failed.expect_error_page(503);
+    assert_eq!(person.cookies(), cookies);
+
+    app.sql(gap).await;
+    // Nobody is signed in by half: not even for the request that waits.
+    assert!(person.get(&page.url).await.asks_to_sign_in());
+    let page = person.sign_in(&page, "ada", PASSWORD).await;
+    assert!(page.asks_for_consent(), "{page:?}");
+    rp.redeem(&person.decide(&page, "allow").await.code(), &pkce).await.expect_tokens();
+    assert_eq!(app.count("browsers").await, 1);
 }
