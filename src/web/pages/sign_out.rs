@@ -9,7 +9,7 @@ use super::{ClientView, Site, forged};
 use crate::oauth::Context;
 use crate::oauth::logout::{self, Logout};
 use crate::store::{Ending, PendingKind, PendingRequest};
-use crate::types::{Params, RequestId, redirect_uri};
+use crate::types::{ClientId, Params, RequestId, redirect_uri};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::logout::spend;
@@ -78,10 +78,19 @@ pub async fn answer(State(services): State<Shared>, mut browser: Browser, PageFo
     })
 }
 
-/// Everybody is signed out.
-pub async fn done(State(services): State<Shared>) -> Response {
-    let page = SignedOutPage { site: Site::of(&services), client: None, continue_to: None };
-    respond::page(StatusCode::OK, &page, &Policy::default())
+/// Everybody is signed out. A client that asked for it without naming an address to return to may be gone on to at its
+/// registered home.
+pub async fn done(State(services): State<Shared>, PageQuery(params): PageQuery) -> Page {
+    let client = match params.get("client_id").and_then(ClientId::parse) {
+        Some(id) => services.store.client(&id).await?.filter(|client| !client.is_disabled()),
+        None => None,
+    };
+    let continue_to = client.as_ref().and_then(|client| client.metadata.client_uri.clone());
+    let home = continue_to.as_deref().map(redirect_uri::display_host);
+    let client = client.as_deref().map(ClientView::registered);
+    let client = client.map(|client| ClientView { host: home.unwrap_or_default(), ..client });
+    let page = SignedOutPage { site: Site::of(&services), client, continue_to };
+    Ok(respond::page(StatusCode::OK, &page, &Policy::default()))
 }
 
 /// Where a sign-out ends (RP-Initiated Logout §3): at the client, with its `state`, or on a page.
@@ -91,7 +100,10 @@ pub fn after(services: &Services, logout: &Logout) -> Response {
             let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
             respond::see_other(&respond::with_query(uri, &state))
         }
-        None => respond::see_other(&services.path("/signed-out")),
+        None => {
+            let client: Vec<_> = logout.client.iter().map(|client| ("client_id", client.id.as_str())).collect();
+            respond::see_other(&respond::with_query(&services.path("/signed-out"), &client))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ each_database!(
     a_hint_or_a_client_that_does_not_fit_is_refused,
     what_needs_the_session_ends_with_it_and_the_rest_goes_on,
     nobody_signed_in_is_nobody_to_ask,
+    a_client_without_an_address_to_return_to_is_gone_on_to_at_its_home,
     signing_out_may_lead_to_a_native_application,
     a_post_asks_the_browser_to_come_back_by_itself,
 );
@@ -242,4 +243,24 @@ async fn signing_out_may_lead_to_a_native_application(app: TestApp) {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("form-action 'self' com.example.app:;"), "{policy}");
     assert_eq!(answer(&person, &page, "sign_out").await.url, out);
+}
+
+async fn a_client_without_an_address_to_return_to_is_gone_on_to_at_its_home(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").with(|client| client.client_uri = Some("https://home.example/start".into())).create().await;
+    app.client("homeless").create().await;
+    let person = app.person();
+    for (client, link) in [("web", true), ("homeless", false)] {
+        person.sign_in_to_account("ada").await;
+        let page = answer(&person, &ask(&person, &[("client_id", client)]).await, "sign_out").await;
+        assert!(page.url.ends_with(&format!("/signed-out?client_id={client}")), "{page:?}");
+        assert_eq!(page.body.contains("href=\"https://home.example/start\""), link, "{page:?}");
+        assert_eq!(page.body.contains("<strong>Lighthouse</strong> at"), link, "{page:?}");
+    }
+    // Where it leads is registered; the address says only who.
+    for client in ["nobody", "not an id", "https://evil.example/"] {
+        let page = person.get(&format!("/signed-out?client_id={client}&continue_to=https://evil.example/")).await;
+        assert_eq!(page.status, 200);
+        assert!(!page.body.contains("evil.example") && !page.body.contains("home.example"), "{page:?}");
+    }
 }
