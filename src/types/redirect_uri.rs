@@ -71,6 +71,12 @@ pub fn origin(uri: &str) -> Option<String> {
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
+/// What `form-action` must name, so that a browser follows a redirect there after a form (CSP3 §2.3.1).
+pub fn form_source(uri: &str) -> String {
+    // A private-use scheme has no origin; the scheme itself is a source.
+    origin(uri).unwrap_or_else(|| uri.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")))
+}
+
 pub fn display_host(uri: &str) -> String {
     match Url::parse(uri) {
         Ok(url) => match (url.host_str(), url.port()) {
@@ -205,6 +211,17 @@ mod tests {
             "https://app.example/\0",
         ] {
             assert!(bad.parse::<RedirectUri>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_form_may_lead_to_an_origin_or_where_there_is_none_to_a_scheme() {
+        for (uri, source) in [
+            ("https://app.example/cb?x=1", "https://app.example"),
+            ("http://127.0.0.1:8000/cb", "http://127.0.0.1:8000"),
+            ("com.example.app:/cb", "com.example.app:"),
+        ] {
+            assert_eq!(form_source(uri), source);
         }
     }
 
