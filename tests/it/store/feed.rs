@@ -126,6 +126,11 @@ async fn a_node_with_the_fewest_connections_works(engine: Engine) {
     rp.refresh(&tokens).await.expect_tokens();
     rp.revoke(tokens.access_token()).await.expect_status(200);
     app.get("/readyz").await.expect_status(200);
+
+    // With nothing left beside the one that listens, no request would ever get a connection.
+    let too_few = "[database]\nurl = \"postgres://db/grantor\"\nmax_connections = 1";
+    let refused = grantor::config::Config::parse(too_few).expect_err("it cannot work");
+    assert!(refused.to_string().contains("max_connections"), "{refused}");
 }
 
 fn postgres_url(app: &TestApp) -> String {
