@@ -23,11 +23,10 @@ impl Accounts {
         session: Option<SessionId>,
         now: Timestamp,
     ) -> Result<Option<(Session, User)>, Fault> {
-        let Some(id) = session else { return Ok(None) };
-        let Some(session) = self.store.session(id, now).await? else { return Ok(None) };
-        let Some(user) = self.store.user(session.user).await? else { return Ok(None) };
-        self.store.use_session(&session, self.config.session.idle_lifetime, now).await?;
-        Ok(Some((session, user)))
+        match session {
+            Some(id) => self.store.signed_in(id, now).await,
+            None => Ok(None),
+        }
     }
 
     /// # Errors
@@ -50,7 +49,9 @@ impl Accounts {
         let mut tx = self.store.begin().await?;
         let withdrawn = tx.withdraw_consent(user.id, client, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "consent_withdrawn", user = %user.id, %client);
+        if withdrawn {
+            tracing::info!(target: "audit", event = "consent_withdrawn", user = %user.id, %client);
+        }
         Ok(withdrawn)
     }
 

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::Accounts;
 use crate::crypto::{Busy, Verdict, random};
-use crate::store::Ending;
+use crate::store::{Ending, Stored};
 use crate::types::{Authentication, Fault, Session, SessionId, Timestamp, User, UserId};
 
 /// What somebody typed into the sign-in form, and where.
@@ -17,6 +17,12 @@ pub struct Attempt<'a> {
     pub device: String,
     /// Who is signed in there already.
     pub current: Option<SessionId>,
+}
+
+/// The hash that a password was verified against, and the one to keep: the same, or a stronger one.
+struct Proof {
+    hash: String,
+    kept: String,
 }
 
 /// What came of it.
@@ -41,59 +47,78 @@ impl Accounts {
             Ok(verdict) => verdict,
             Err(Busy) => return Ok(SignIn::Busy),
         };
-        let user = match (verdict, credentials) {
-            (Verdict::Right | Verdict::RightButOutdated, Some(known)) if known.user.disabled_at.is_none() => known.user,
-            (_, known) => {
+        let proved = match (verdict, credentials, hash) {
+            (Verdict::Right | Verdict::RightButOutdated, Some(known), Some(hash)) => {
+                let kept = if verdict == Verdict::RightButOutdated {
+                    self.upgraded(attempt.password.clone()).await
+                } else {
+                    None
+                };
+                self.begin_session(
+                    &known.user,
+                    Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash },
+                    &attempt,
+                    now,
+                )
+                .await?
+            }
+            (_, known, _) => {
                 // What was typed is not logged: people type their password into the wrong field.
                 let user = known.map(|known| known.user.id);
                 tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", ?user);
-                return Ok(SignIn::Wrong);
+                None
             }
         };
-        if let (Verdict::RightButOutdated, Some(hash)) = (verdict, &hash) {
-            self.upgrade(&user, hash, attempt.password).await?;
-        }
-        self.begin_session(&user, attempt.device, attempt.current, now)
-            .await
-            .map(|session| SignIn::Done(Box::new(session)))
+        Ok(proved.map_or(SignIn::Wrong, |session| SignIn::Done(Box::new(session))))
     }
 
-    /// Hashes a password anew with today's parameters. If nobody has time for it, the next sign-in will.
-    async fn upgrade(&self, user: &User, old: &str, password: SecretString) -> Result<(), Fault> {
-        if let Ok(new) = self.hashing.hash(password, &*self.rng).await {
-            let mut tx = self.store.begin().await?;
-            tx.upgrade_password(user.id, old, &new).await?;
-            tx.commit().await?;
-        }
-        Ok(())
+    /// The password hashed anew with today's parameters. If nobody has time for it, the next sign-in will.
+    async fn upgraded(&self, password: SecretString) -> Option<String> {
+        self.hashing.hash(password, &*self.rng).await.ok()
     }
 
+    /// In one transaction: the password is still the one that was verified, and the session begins or goes on.
+    /// `None` when it was changed, or its user disabled, while it was being verified.
     async fn begin_session(
         &self,
         user: &User,
-        device: String,
-        current: Option<SessionId>,
+        proof: Proof,
+        attempt: &Attempt<'_>,
         now: Timestamp,
-    ) -> Result<Session, Fault> {
-        let present = match current {
+    ) -> Result<Option<Session>, Fault> {
+        let present = match attempt.current {
             Some(id) => self.store.session(id, now).await?,
             None => None,
         };
-        match present {
+        let mut tx = self.store.begin().await?;
+        if tx.confirm_password(user.id, &proof.hash, &proof.kept).await? == Stored::Conflict {
+            tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", user = ?Some(user.id));
+            return Ok(None);
+        }
+        let renewed = match present {
             // The same person again: the session goes on, and so do the tokens that hang on it.
             Some(session) if session.user == user.id => {
                 let renewed = self.renewed(session, now);
-                if self.store.renew_session(&renewed).await? {
-                    return Ok(renewed);
-                }
+                tx.renew_session(&renewed).await?.then_some(renewed)
             }
             // Somebody else: whoever was there is signed out.
-            Some(other) => self.end(other.id, Ending::SignOut, now).await?,
-            None => {}
-        }
-        let session = self.new_session(user.id, device, now);
-        self.store.create_session(&session).await?;
-        Ok(session)
+            Some(other) => {
+                tx.end_session(other.id, Ending::SignOut, now).await?;
+                None
+            }
+            None => None,
+        };
+        let session = match renewed {
+            Some(session) => session,
+            None => {
+                let session = self.new_session(user.id, attempt.device.clone(), now);
+                tx.create_session(&session).await?;
+                session
+            }
+        };
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
+        Ok(Some(session))
     }
 
     fn renewed(&self, session: Session, now: Timestamp) -> Session {
@@ -125,9 +150,11 @@ impl Accounts {
     /// When the database is away.
     pub async fn end(&self, session: SessionId, ending: Ending, now: Timestamp) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
-        tx.end_session(session, ending, now).await?;
+        let ended = tx.end_session(session, ending, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "session_ended", %session, ?ending);
+        if ended {
+            tracing::info!(target: "audit", event = "session_ended", %session, ?ending);
+        }
         Ok(())
     }
 }

@@ -8,12 +8,13 @@ use tokio::time::sleep;
 use crate::store::{Ending, Store};
 use crate::types::{Clock, Fault};
 
-const INTERVAL: Duration = Duration::from_secs(60);
+/// Tokens that follow a session which nobody used any more die at most this much later.
+const INTERVAL: Duration = Duration::from_secs(20);
 
 /// Between two batches, so that nobody waits long for this.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Sweeps for ever, once a minute.
+/// Sweeps for ever.
 pub async fn run(store: Store, clock: Arc<dyn Clock>) {
     loop {
         sleep(INTERVAL).await;

@@ -37,6 +37,12 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cac
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        let _one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.values.invalidate_all();
+    }
+
     pub(super) fn forget(&self, key: &K) {
         let _one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
         self.epoch.fetch_add(1, Ordering::AcqRel);

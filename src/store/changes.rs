@@ -5,11 +5,13 @@
 //! missing is looked for again until it turns up, or until no transaction can be left that might bring it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use sqlx::postgres::PgListener;
 use sqlx::query_as;
 
-use super::database::{On, on, row};
+use super::database::{Location, on, row};
 use super::{Store, Tx};
 use crate::types::{ClientId, Fault, GrantId, SessionId, Timestamp, TokenId, UserId};
 
@@ -18,6 +20,10 @@ const MARGIN: Duration = Duration::from_secs(300);
 
 /// After this no transaction can be left that took a number and has not committed: three times their limit.
 const GAP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A change that is older than this by its own `at` has no transaction left under a lower number: `at` is taken when a
+/// request comes in, by a clock that may differ from ours.
+const SETTLED_AFTER: Duration = Duration::from_secs(900);
 
 /// More missing numbers than this are history that was cleaned away, not transactions under way.
 const GAP_MOST: i64 = 10_000;
@@ -86,7 +92,7 @@ impl Tx {
     /// Writes a change into this transaction; `commit` applies it here and wakes the others.
     pub(super) async fn record(&mut self, change: Change, at: Timestamp) -> Result<(), Fault> {
         const INSERT: &str = "INSERT INTO changes (kind, id, at, expires_at) VALUES ($1, $2, $3, $4) RETURNING seq";
-        let expires_at = at.plus(self.token_ceiling() + MARGIN);
+        let expires_at = at.plus(self.store.feed_is_kept_for());
         let (kind, id) = change.to_columns();
         let rows: Vec<(i64,)> = on!(self.on(), db => query_as(INSERT)
             .bind(kind)
@@ -159,11 +165,22 @@ impl Store {
     /// # Errors
     /// When the database is away; what was known stays known.
     pub async fn read_changes(&self) -> Result<(), Fault> {
-        const AFTER: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq > $1 ORDER BY seq";
         let mut position = self.position().lock().await;
+        let read = self.read_from(&mut position).await;
+        self.readings().fetch_add(1, Ordering::AcqRel);
+        read
+    }
+
+    async fn read_from(&self, position: &mut Option<Position>) -> Result<(), Fault> {
+        const AFTER: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq > $1 ORDER BY seq";
         // Taken before the query: what commits while it runs is read the next time.
         let now = self.now();
-        let start = match &mut *position {
+        if self.live().read_ago(now).is_some_and(|ago| ago >= self.feed_is_kept_for()) {
+            // Changes that this node never read may be gone by now: begin anew, and believe nothing that it remembers.
+            *position = None;
+            self.forget_caches();
+        }
+        let start = match position {
             Some(position) => position,
             unread => unread.insert(self.starting_position(now).await?),
         };
@@ -179,23 +196,42 @@ impl Store {
         Ok(())
     }
 
+    /// How long changes are kept at the least.
+    fn feed_is_kept_for(&self) -> Duration {
+        self.token_ceiling() + MARGIN
+    }
+
     /// Loads what is still in force, and places the reader before everything that may yet commit.
     async fn starting_position(&self, now: Timestamp) -> Result<Position, Fault> {
         const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1 ORDER BY seq";
         const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
-        let settled_before = now.minus(GAP_LIMIT).micros();
+        let settled_before = now.minus(SETTLED_AFTER).micros();
         let (high,): (i64,) = on!(self.on(), db => query_as(SETTLED).bind(settled_before).fetch_one(db).await?);
         let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(IN_FORCE).bind(now.micros()).fetch_all(db).await?);
         rows.iter().filter_map(ChangeRow::entry).for_each(|entry| self.apply(&entry));
         Ok(Position { high, gaps: BTreeMap::new() })
     }
 
-    /// Reads the feed now if this node has not done so for longer than it may vouch for tokens.
+    /// Reads the feed now if this node has not done so for longer than it may vouch for tokens. Of many who ask at
+    /// once one reads, and the others have its answer.
     ///
     /// # Errors
     /// When the database is away: better no answer than a revoked token called active.
     pub async fn ensure_fresh(&self) -> Result<(), Fault> {
-        if self.is_fresh() { Ok(()) } else { self.read_changes().await }
+        if self.is_fresh() {
+            return Ok(());
+        }
+        let before = self.readings().load(Ordering::Acquire);
+        let mut position = self.position().lock().await;
+        if self.is_fresh() {
+            return Ok(());
+        }
+        if self.readings().load(Ordering::Acquire) != before {
+            return Err(Fault::unavailable(anyhow::anyhow!("the change feed could not be read a moment ago")));
+        }
+        let read = self.read_from(&mut position).await;
+        self.readings().fetch_add(1, Ordering::AcqRel);
+        read
     }
 
     /// Whether what this node remembers can be believed.
@@ -208,13 +244,14 @@ impl Store {
     /// # Errors
     /// When the connection that listens is lost.
     pub async fn listener(&self) -> Result<Listener, Fault> {
-        match self.on() {
-            On::Postgres(pool) => {
-                let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+        match self.location() {
+            // A connection beside the pool: it is held for ever.
+            Location::Postgres(url) => {
+                let mut listener = PgListener::connect(url).await?;
                 listener.listen(CHANNEL).await?;
                 Ok(Listener(Some(listener)))
             }
-            On::Sqlite(_) => Ok(Listener(None)),
+            Location::Sqlite(_) => Ok(Listener(None)),
         }
     }
 }
@@ -223,7 +260,7 @@ impl Store {
 pub(super) const CHANNEL: &str = "grantor_changes";
 
 /// Hears of changes by other processes as they commit.
-pub struct Listener(Option<sqlx::postgres::PgListener>);
+pub struct Listener(Option<PgListener>);
 
 impl Listener {
     /// # Errors

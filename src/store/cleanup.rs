@@ -14,7 +14,10 @@ const KEPT: Duration = Duration::from_secs(24 * 3_600);
 impl Store {
     /// Deletes one batch of each kind; `true` if there may be more.
     pub async fn delete_expired(&self, now: Timestamp) -> Result<bool, Fault> {
-        const GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at < $1 LIMIT 1000)";
+        // The relying parties of a session are remembered until it ends.
+        const GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at < $1
+              AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL)
+            LIMIT 1000)";
         const SESSIONS: &str = "DELETE FROM sessions
             WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 OR expires_at < $1 LIMIT 1000)";
         const PENDING: &str = "DELETE FROM pending_requests

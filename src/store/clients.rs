@@ -135,6 +135,8 @@ impl Tx {
             .await?
             .rows_affected());
         if rows == 1 {
+            // An id that is used again inherits nothing, not even what was written while it was being deleted.
+            self.forget_what_was_granted_to(&client.id).await?;
             self.record(Change::ClientEnabled(client.id.clone()), client.created_at).await?;
         }
         Ok(Stored::from_rows(rows))
@@ -189,14 +191,20 @@ impl Tx {
     /// Removes the client, what was granted to it and what was consented to; its tokens are dead.
     pub async fn delete_client(&mut self, id: &ClientId, now: Timestamp) -> Result<Stored, Fault> {
         const CLIENT: &str = "DELETE FROM clients WHERE id = $1";
-        const GRANTS: &str = "DELETE FROM grants WHERE client_id = $1";
-        const CONSENTS: &str = "DELETE FROM consents WHERE client_id = $1";
         let rows = on!(self.on(), db => query(CLIENT).bind(id.as_str()).execute(db).await?.rows_affected());
         if rows == 1 {
-            on!(self.on(), db => query(CONSENTS).bind(id.as_str()).execute(db).await.map(|_| ()))?;
-            on!(self.on(), db => query(GRANTS).bind(id.as_str()).execute(db).await.map(|_| ()))?;
+            self.forget_what_was_granted_to(id).await?;
             self.record(Change::ClientDisabled(id.clone()), now).await?;
         }
         Ok(Stored::from_rows(rows))
+    }
+
+    async fn forget_what_was_granted_to(&mut self, id: &ClientId) -> Result<(), Fault> {
+        const CONSENTS: &str = "DELETE FROM consents WHERE client_id = $1";
+        const GRANTS: &str = "DELETE FROM grants WHERE client_id = $1";
+        for statement in [CONSENTS, GRANTS] {
+            on!(self.on(), db => query(statement).bind(id.as_str()).execute(db).await.map(|_| ()))?;
+        }
+        Ok(())
     }
 }

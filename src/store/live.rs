@@ -85,6 +85,16 @@ impl Live {
             || strikes(marks.clients.get(bearer.client))
     }
 
+    pub(super) fn token_is_dead(&self, id: TokenId) -> bool {
+        self.marks.read().unwrap_or_else(PoisonError::into_inner).tokens.contains_key(&id)
+    }
+
+    /// How long ago the feed was read; `None` before the first time.
+    pub(super) fn read_ago(&self, now: Timestamp) -> Option<Duration> {
+        let read_at = self.read_at.load(Ordering::Acquire);
+        (read_at != i64::MIN).then(|| now.since(Timestamp::from_micros(read_at)))
+    }
+
     pub(super) fn grant_is_dead(&self, id: GrantId) -> bool {
         self.marks.read().unwrap_or_else(PoisonError::into_inner).grants.contains_key(&id)
     }

@@ -26,6 +26,7 @@ mod sessions;
 mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
@@ -71,6 +72,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     live: Live,
     position: Mutex<Option<Position>>,
+    readings: AtomicU64,
     clients: Cache<ClientId, Arc<Client>>,
     origins: Cache<(), Arc<Origins>>,
     keys_changed: watch::Sender<u64>,
@@ -90,6 +92,7 @@ impl Store {
             clock,
             live: Live::new(),
             position: Mutex::new(None),
+            readings: AtomicU64::new(0),
             clients: Cache::new(10_000),
             origins: Cache::new(1),
             keys_changed: watch::Sender::new(0),
@@ -151,8 +154,27 @@ impl Store {
         &self.0.position
     }
 
+    /// Counts the readings of the feed that have ended, well or not.
+    fn readings(&self) -> &AtomicU64 {
+        &self.0.readings
+    }
+
+    fn location(&self) -> &Location {
+        &self.0.options.location
+    }
+
+    fn token_ceiling(&self) -> Duration {
+        self.0.options.token_ceiling
+    }
+
     fn max_staleness(&self) -> Duration {
         self.0.options.max_staleness
+    }
+
+    fn forget_caches(&self) {
+        self.0.clients.forget_all();
+        self.0.origins.forget_all();
+        self.0.keys_changed.send_modify(|count| *count += 1);
     }
 
     /// Lets a change take effect in this process.
@@ -212,9 +234,5 @@ impl Tx {
 
     fn remember(&mut self, entry: Entry) {
         self.changes.push(entry);
-    }
-
-    fn token_ceiling(&self) -> Duration {
-        self.store.0.options.token_ceiling
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{query, query_as};
 use super::changes::Change;
 use super::database::{on, row};
 use super::{Store, Tx};
-use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, UserId};
+use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
 
 /// What ends together with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,27 +54,6 @@ impl TryFrom<SessionRow> for Session {
 }
 
 impl Store {
-    pub async fn create_session(&self, session: &Session) -> Result<(), Fault> {
-        const INSERT: &str =
-            "INSERT INTO sessions (id, user_id, authenticated_at, methods, device, created_at, seen_at,
-                idle_expires_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
-        on!(self.on(), db => query(INSERT)
-            .bind(session.id.to_string())
-            .bind(session.user.to_string())
-            .bind(session.authentication.at.micros())
-            .bind(methods)
-            .bind(&session.device)
-            .bind(session.created_at.micros())
-            .bind(session.seen_at.micros())
-            .bind(session.idle_expires_at.micros())
-            .bind(session.expires_at.micros())
-            .execute(db)
-            .await
-            .map(|_| ()))?;
-        Ok(())
-    }
-
     /// The session, if it has not ended, by whatever cause, and its user may still sign in.
     pub async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, Fault> {
         const SELECT: &str = "SELECT id, user_id, authenticated_at, methods, device, created_at, seen_at,
@@ -86,6 +65,12 @@ impl Store {
         row.map(Session::try_from).transpose()
     }
 
+    /// The living session, and whose it is.
+    pub async fn signed_in(&self, id: SessionId, now: Timestamp) -> Result<Option<(Session, User)>, Fault> {
+        let Some(session) = self.session(id, now).await? else { return Ok(None) };
+        Ok(self.user(session.user).await?.map(|user| (session, user)))
+    }
+
     /// The living sessions of a user, the last used first.
     pub async fn sessions_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, Fault> {
         const SELECT: &str = "SELECT id, user_id, authenticated_at, methods, device, created_at, seen_at,
@@ -95,25 +80,6 @@ impl Store {
         let rows: Vec<SessionRow> = on!(self.on(), db => query_as(SELECT)
             .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
         rows.into_iter().map(Session::try_from).collect()
-    }
-
-    /// Writes a new authentication of the same person into their session; `false` if it has ended meanwhile.
-    pub async fn renew_session(&self, session: &Session) -> Result<bool, Fault> {
-        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $3,
-                idle_expires_at = $5, expires_at = $6
-            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $3 AND expires_at > $3";
-        let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
-        let rows = on!(self.on(), db => query(UPDATE)
-            .bind(session.id.to_string())
-            .bind(session.user.to_string())
-            .bind(session.authentication.at.micros())
-            .bind(methods)
-            .bind(session.idle_expires_at.micros())
-            .bind(session.expires_at.micros())
-            .execute(db)
-            .await?
-            .rows_affected());
-        Ok(rows == 1)
     }
 
     /// Keeps a session in use alive; a write every few minutes at most.
@@ -148,6 +114,46 @@ impl Store {
 }
 
 impl Tx {
+    pub async fn create_session(&mut self, session: &Session) -> Result<(), Fault> {
+        const INSERT: &str =
+            "INSERT INTO sessions (id, user_id, authenticated_at, methods, device, created_at, seen_at,
+                idle_expires_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
+        on!(self.on(), db => query(INSERT)
+            .bind(session.id.to_string())
+            .bind(session.user.to_string())
+            .bind(session.authentication.at.micros())
+            .bind(methods)
+            .bind(&session.device)
+            .bind(session.created_at.micros())
+            .bind(session.seen_at.micros())
+            .bind(session.idle_expires_at.micros())
+            .bind(session.expires_at.micros())
+            .execute(db)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Writes a new authentication of the same person into their session; `false` if it has ended meanwhile.
+    pub async fn renew_session(&mut self, session: &Session) -> Result<bool, Fault> {
+        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $3,
+                idle_expires_at = $5, expires_at = $6
+            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $3 AND expires_at > $3";
+        let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(session.id.to_string())
+            .bind(session.user.to_string())
+            .bind(session.authentication.at.micros())
+            .bind(methods)
+            .bind(session.idle_expires_at.micros())
+            .bind(session.expires_at.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
+        Ok(rows == 1)
+    }
+
     /// Ends a session and what hangs on it; `false` if it had ended before.
     pub async fn end_session(&mut self, id: SessionId, ending: Ending, now: Timestamp) -> Result<bool, Fault> {
         const SESSION: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
@@ -174,12 +180,21 @@ impl Tx {
         Ok(true)
     }
 
-    /// Ends every session of a user, and everything under them.
+    /// Ends every session of a user, and every grant.
     pub async fn end_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<(), Fault> {
-        const SELECT: &str = "SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL ORDER BY id";
-        let rows: Vec<(String,)> = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
-        for session in rows.iter().filter_map(|(id,)| SessionId::parse(id)) {
-            self.end_session(session, Ending::Everything, now).await?;
+        // All sessions, then all grants: the order in which every transaction takes its rows.
+        const SESSIONS: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+        const GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
+            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 RETURNING id";
+        let sessions: Vec<(String,)> = on!(self.on(), db => query_as(SESSIONS)
+            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        let grants: Vec<(String,)> = on!(self.on(), db => query_as(GRANTS)
+            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        for session in sessions.iter().filter_map(|(id,)| SessionId::parse(id)) {
+            self.record(Change::SessionEnded(session), now).await?;
+        }
+        for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {
+            self.record(Change::GrantRevoked(grant), now).await?;
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Tx {
             WHERE id = $1 AND updated_at = $2
               AND NOT EXISTS (SELECT 1 FROM users AS others
                               WHERE others.id <> $1 AND (others.username_key = $4 OR others.email_key = $6))";
-        let rows = on!(self.on(), db => query(UPDATE)
+        let outcome = on!(self.on(), db => query(UPDATE)
             .bind(user.id.to_string())
             .bind(user.updated_at.micros())
             .bind(&user.username)
@@ -136,9 +136,15 @@ impl Tx {
             .bind(serde_json::to_string(&user.claims).map_err(Fault::internal)?)
             .bind(now.micros())
             .execute(db)
-            .await?
-            .rows_affected());
-        Ok(Stored::from_rows(rows))
+            .await
+            .map(|done| done.rows_affected()));
+        match outcome {
+            // Two took the same name at once.
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+                Ok(Stored::Conflict)
+            }
+            rows => Ok(Stored::from_rows(rows?)),
+        }
     }
 
     /// Sets another password and ends every session begun with the old one. `Conflict` if there is no such user.
@@ -152,11 +158,14 @@ impl Tx {
         Ok(Stored::from_rows(rows))
     }
 
-    /// Replaces a hash by a stronger one of the same password, unless the password changed meanwhile.
-    pub async fn upgrade_password(&mut self, id: UserId, old: &str, new: &str) -> Result<Stored, Fault> {
-        const UPDATE: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+    /// Confirms that a password which was verified is still the user's, and that they may sign in; keeps it as `kept`,
+    /// the same hash or a stronger one. Until this transaction ends, nobody changes the password or disables the user,
+    /// so a session that it begins is seen by whoever does so afterwards.
+    pub async fn confirm_password(&mut self, id: UserId, verified: &str, kept: &str) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET password_hash = $3
+            WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
         let rows = on!(self.on(), db => query(UPDATE)
-            .bind(id.to_string()).bind(old).bind(new).execute(db).await?.rows_affected());
+            .bind(id.to_string()).bind(verified).bind(kept).execute(db).await?.rows_affected());
         Ok(Stored::from_rows(rows))
     }
 

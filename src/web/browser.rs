@@ -1,10 +1,12 @@
 //! The browser that a request comes from: one cookie, one record, which tells who is signed in there.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use tower_sessions::cookie::SameSite;
-use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use super::respond::PageError;
@@ -25,8 +27,8 @@ struct Data {
 
 const KEY: &str = "browser";
 
-/// How long a browser is remembered in which nobody has signed in.
-const VISITOR_MINUTES: i64 = 120;
+/// How long a browser is remembered in which nobody has signed in; longer than any page of ours waits for its answer.
+const VISITOR: Duration = Duration::from_secs(2 * 3_600);
 
 /// A browser with its record, or without one yet.
 pub struct Browser {
@@ -46,7 +48,6 @@ pub fn layer(services: &Services) -> SessionManagerLayer<SessionStore> {
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")
-        .with_expiry(Expiry::OnInactivity(Duration::minutes(VISITOR_MINUTES)))
 }
 
 impl FromRequestParts<Shared> for Browser {
@@ -103,9 +104,7 @@ impl Browser {
         let mut data = self.open(services).await?;
         // ASVS 7.2.4
         self.cookie.cycle_id().await.map_err(fault)?;
-        let lifetime = services.config.session.absolute_lifetime.as_secs();
-        let lifetime = Duration::seconds(i64::try_from(lifetime).unwrap_or(i64::MAX));
-        self.cookie.set_expiry(Some(Expiry::OnInactivity(lifetime)));
+        self.keep(services, services.config.session.absolute_lifetime)?;
         data.csrf = random::token(&*services.rng, 32);
         data.session = Some(session);
         self.write(data).await
@@ -121,6 +120,10 @@ impl Browser {
     }
 
     async fn open(&mut self, services: &Services) -> Result<Data, Fault> {
+        if self.session().is_none() {
+            // A page that was opened just now can be answered for as long as any.
+            self.keep(services, VISITOR.max(services.config.authorization.request_lifetime))?;
+        }
         if let Some(data) = &self.data {
             return Ok(data.clone());
         }
@@ -128,6 +131,14 @@ impl Browser {
         let data = Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None };
         self.write(data.clone()).await?;
         Ok(data)
+    }
+
+    /// Record and cookie last this long from now on.
+    fn keep(&self, services: &Services, lifetime: Duration) -> Result<(), Fault> {
+        let until = services.clock.now().plus(lifetime).secs();
+        let until = OffsetDateTime::from_unix_timestamp(until).map_err(Fault::internal)?;
+        self.cookie.set_expiry(Some(Expiry::AtDateTime(until)));
+        Ok(())
     }
 
     async fn write(&mut self, data: Data) -> Result<(), Fault> {

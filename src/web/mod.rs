@@ -111,6 +111,7 @@ pub fn router(services: Services) -> Router {
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
         .route("/account/sessions/end", post(pages::account::end_session))
+        .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));
 
     let routes = Router::new()

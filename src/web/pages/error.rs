@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::Site;
+use crate::oauth::error::invalid_request;
 use crate::oauth::{ErrorCode, OAuthError};
 use crate::web::Services;
 use crate::web::respond::{self, PageError, Policy};
@@ -23,6 +24,11 @@ struct ErrorPage {
 /// An address at which there is nothing.
 pub async fn not_found() -> PageError {
     PageError::NotFound
+}
+
+/// An address that is there for something else: a form, opened like a page.
+pub async fn wrong_method() -> PageError {
+    PageError::Refused(StatusCode::METHOD_NOT_ALLOWED, invalid_request("this address cannot be opened like this"))
 }
 
 /// The page for an error; `id` is what ties it to the log.

@@ -55,6 +55,10 @@ impl Callback {
         Html("<!doctype html><title>Arrived</title><link rel=icon href=data:,><h1>Arrived</h1>")
     }
 
+    fn arrived(&self) -> usize {
+        self.arrived.lock().unwrap().len()
+    }
+
     /// The answer that the browser brought, once.
     async fn answer(&self) -> HashMap<String, String> {
         eventually("the browser arrives", || async { !self.arrived.lock().unwrap().is_empty() }).await;

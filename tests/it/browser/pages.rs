@@ -2,6 +2,7 @@
 
 use fantoccini::Locator;
 
+use crate::support::app::eventually;
 use crate::support::browser::Browser;
 use crate::support::party::encode;
 use crate::support::{Engine, Pkce, TestApp};
@@ -57,6 +58,8 @@ async fn every_page_fits_every_screen_and_leads_to_the_next() {
     browser.goto(&address("web", &[("prompt", "login")])).await.unwrap();
     browser.arrives_at("Sign in again").await;
     browser.picture("sign-in-again").await;
+    browser.press(".foot a").await;
+    browser.arrives_at("Sign in to Grantor").await;
 
     browser.goto(&format!("{}/account", app.url)).await.unwrap();
     browser.arrives_at("ada Lovelace").await;
@@ -88,15 +91,17 @@ async fn every_page_fits_every_screen_and_leads_to_the_next() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_a_frame_is_not_shown() {
-    let app = TestApp::spawn(Engine::Sqlite).await;
+    let (app, callback) = (TestApp::spawn(Engine::Sqlite).await, Callback::listen().await);
     let browser = Browser::open().await;
-    browser
-        .goto(&format!("data:text/html,<h1>Elsewhere</h1><iframe src='{}/sign-in'></iframe>", app.url))
-        .await
-        .unwrap();
-    browser.arrives_at("Elsewhere").await;
-    let said = browser.complaints().await.join("\n");
-    assert!(said.contains("frame-ancestors"), "{said}");
+    browser.goto(&callback.uri()).await.unwrap();
+    let frame = "const frame = document.createElement('iframe'); frame.src = arguments[0]; document.body.append(frame)";
+    browser.execute(frame, vec![callback.uri().into()]).await.unwrap();
+    eventually("another page can be framed", || async { callback.arrived() == 2 }).await;
+    browser.has_no_complaints().await;
+
+    browser.execute(frame, vec![format!("{}/sign-in", app.url).into()]).await.unwrap();
+    let blocked = || async { browser.complaints().await.iter().any(|line| line.contains("frame-ancestors")) };
+    eventually("the browser refuses to frame the sign-in page", blocked).await;
 }
 
 /// Whatever the scheme and the screen, words can be read and buttons can be hit.

@@ -73,8 +73,9 @@ async fn two_authentications_are_one_too_many(app: TestApp) {
         let body = format!("token=x&client_id=web&client_secret={SECRET}");
         app.post_raw(path, &[("authorization", &header), FORM], body).await.expect_error("invalid_request");
     }
-    with_body(&app, &[]).await.expect_error("invalid_request");
-    with_body(&app, &[("client_secret", SECRET)]).await.expect_error("invalid_request");
+    // RFC 6749 §5.2: "no client authentication included".
+    with_body(&app, &[]).await.expect_error("invalid_client").expect_status(401);
+    with_body(&app, &[("client_secret", SECRET)]).await.expect_error("invalid_client");
 }
 
 async fn whoever_fails_hears_the_same_words(app: TestApp) {
@@ -159,7 +160,7 @@ async fn a_public_client_is_known_by_its_id_alone(app: TestApp) {
     let mut with_secret = fields.to_vec();
     with_secret.extend([("client_id", "spa"), ("client_secret", SECRET)]);
     app.post("/oauth/token", &with_secret).await.expect_error("invalid_client");
-    app.post("/oauth/token", &fields).await.expect_error("invalid_request");
+    app.post("/oauth/token", &fields).await.expect_error("invalid_client");
     spa.post("/oauth/token", &fields).await.expect_tokens();
 
     // RFC 7662 §2.1: introspection is for those who prove who they are.

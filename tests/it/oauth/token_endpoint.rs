@@ -48,7 +48,7 @@ async fn a_body_must_be_a_form_of_a_sane_size(app: TestApp) {
     app.post_raw("/oauth/token", &[authorization], CREDENTIALS).await.expect_error("invalid_request");
     // Nor does the query count (RFC 6749 §2.3.1: "MUST NOT be included in the request URI").
     let query = format!("/oauth/token?{CREDENTIALS}&client_id=web&client_secret={SECRET}");
-    app.post_raw(&query, &[FORM], "").await.expect_error("invalid_request");
+    app.post_raw(&query, &[FORM], "").await.expect_error("invalid_client");
 
     let limit = app.config.server.max_body_bytes;
     let padded = |length: usize| format!("{CREDENTIALS}&x={}", "x".repeat(length - CREDENTIALS.len() - 3));
@@ -151,7 +151,7 @@ async fn a_refusal_is_json_that_nobody_keeps(app: TestApp) {
     for answer in [
         rp.post("/oauth/token", &[("grant_type", "password")]).await.expect_error("unsupported_grant_type"),
         rp.client_credentials("admin").await.expect_error("invalid_scope"),
-        app.post("/oauth/token", &[]).await.expect_error("invalid_request"),
+        app.post("/oauth/token", &[]).await.expect_error("invalid_client"),
         app.post("/oauth/token", &[("client_id", "nobody")]).await.expect_error("invalid_client"),
     ] {
         // RFC 6749 §5.2, §5.1

@@ -116,7 +116,7 @@ fn session_of(app: &TestApp, user: UserId) -> Session {
 async fn a_session_ends_once(app: TestApp) {
     let ada = app.user("ada").await;
     let session = session_of(&app, ada);
-    app.store.create_session(&session).await.unwrap();
+    app.change(async |tx| tx.create_session(&session).await).await;
     let now = app.clock.now();
     let ended = raced(&app, async |store| {
         within(store, async |tx| tx.end_session(session.id, Ending::Everything, now).await).await
@@ -241,7 +241,7 @@ async fn two_answers_at_once_are_both_remembered(app: TestApp) {
 async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
     let ada = app.store.user_by_login("ada").await.unwrap().expect("she is there").id;
     let session = session_of(app, ada);
-    app.store.create_session(&session).await.unwrap();
+    app.change(async |tx| tx.create_session(&session).await).await;
     let now = app.clock.now();
     let grant = NewGrant {
         id: GrantId::new(random::uuid_v7(&SystemRandom::new(), now)),
@@ -379,9 +379,9 @@ async fn a_grant_moves_on_only_while_what_it_hangs_on_lives(app: TestApp) {
 async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
     let ada = app.user("ada").await;
     let (ended, expired) = (session_of(&app, ada), session_of(&app, ada));
-    app.store.create_session(&ended).await.unwrap();
-    app.store.create_session(&expired).await.unwrap();
-    assert!(app.store.renew_session(&ended).await.unwrap(), "while it lives, it can be renewed");
+    app.change(async |tx| tx.create_session(&ended).await).await;
+    app.change(async |tx| tx.create_session(&expired).await).await;
+    assert!(app.change(async |tx| tx.renew_session(&ended).await).await, "while it lives, it can be renewed");
     let now = app.clock.now();
     app.change(async |tx| tx.end_session(ended.id, Ending::SignOut, now).await).await;
 
@@ -392,7 +392,7 @@ async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
         let mut renewed = session.clone();
         renewed.authentication = Authentication::by_password(later);
         (renewed.idle_expires_at, renewed.expires_at) = (far, far);
-        assert!(!app.store.renew_session(&renewed).await.unwrap());
+        assert!(!app.change(async |tx| tx.renew_session(&renewed).await).await);
         assert!(app.store.session(session.id, later).await.unwrap().is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use grantor::app::{Ambient, App};
-use grantor::config::{Config, Issuer};
+use grantor::config::Config;
 use grantor::crypto::{KeyRing, SystemRandom};
 use grantor::store::Store;
 use grantor::types::{Clock, SystemClock, Timestamp, User, UserId};
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
+use super::keeper::Keeper;
 use super::party::{Answer, Builder, Party};
 use super::person::Person;
 use super::postgres;
@@ -98,7 +99,7 @@ pub fn config(toml: &str) -> Config {
 }
 
 async fn template(engine: Engine) -> String {
-    static SQLITE: OnceCell<(String, Folder)> = OnceCell::const_new();
+    static SQLITE: OnceCell<(String, Keeper)> = OnceCell::const_new();
     static POSTGRES: OnceCell<String> = OnceCell::const_new();
     match engine {
         Engine::Sqlite => {
@@ -106,7 +107,12 @@ async fn template(engine: Engine) -> String {
                 let folder = Folder::new();
                 let file = folder.path("template.db").display().to_string();
                 fill(&format!("sqlite:{file}")).await;
-                (file, folder)
+                // A static is never dropped, so the folder is given to somebody who outlives us.
+                let keeper = Keeper::start("trap : HUP INT TERM; read -r _; rm -rf \"$FOLDER\"", |command| {
+                    command.env("FOLDER", &folder.0);
+                });
+                std::mem::forget(folder);
+                (file, keeper)
             };
             SQLITE.get_or_init(make).await.0.clone()
         }
@@ -310,9 +316,4 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl Fn
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it did not come to pass within five seconds: {what}");
-}
-
-/// An issuer for configurations that need one before a port is known.
-pub fn issuer(text: &str) -> Issuer {
-    text.parse().expect("an issuer")
 }

@@ -10,7 +10,7 @@ pub mod postgres;
 pub mod process;
 pub mod rows;
 
-pub use app::{Engine, TestApp, TestClock};
+pub use app::{Engine, TestApp};
 pub use party::{Answer, Party, Pkce, Tokens};
 pub use person::{Page, Person};
 

@@ -34,6 +34,8 @@ impl Process {
             command.arg("grantor").args(arguments);
             command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
             command.env("GRANTOR", env!("CARGO_BIN_EXE_grantor")).env("FOLDER", &folder.0);
+            // What the demo makes there goes with the test.
+            command.env("TMPDIR", &folder.0);
             command.envs(environment.iter().copied());
         });
         let pid = keeper.answer().expect("the shell starts the program");

@@ -1,6 +1,7 @@
 //! The cookie: where it goes, what it is worth, and for how long (RFC 6265, ASVS V7).
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use grantor::crypto::sha256;
 
@@ -18,6 +19,7 @@ each_database!(
     the_value_of_the_cookie_is_nowhere_in_the_database,
     a_malformed_cookie_does_no_harm,
     the_cookie_of_who_signed_out_is_dead_on_the_server,
+    a_browser_is_remembered_for_as_long_as_its_pages_and_its_session_last,
 );
 
 struct Cookie {
@@ -175,4 +177,32 @@ async fn the_cookie_of_who_signed_out_is_dead_on_the_server(app: TestApp) {
     assert!(person.cookies().is_empty(), "the browser is told to forget it");
     // ASVS 7.4.1
     assert!(!thief.is_signed_in().await);
+}
+
+async fn a_browser_is_remembered_for_as_long_as_its_pages_and_its_session_last(app: TestApp) {
+    const MINUTE: Duration = Duration::from_secs(60);
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let lasts = |answer: &Answer| {
+        let cookie = cookie(answer);
+        let age =
+            cookie.attributes.iter().find_map(|attribute| attribute.strip_prefix("Max-Age=")?.parse::<i64>().ok());
+        age.unwrap()
+    };
+    assert!((3_600..=7_200).contains(&lasts(&app.get("/sign-in").await)));
+
+    // Whoever comes back late still has the half hour of a new request.
+    let person = app.person();
+    person.get("/sign-in").await;
+    app.clock.advance(110 * MINUTE);
+    let page = rp.authorize(&person, &Pkce::new(), &[]).await;
+    app.clock.advance(29 * MINUTE);
+    let page = person.sign_in(&page, "ada", PASSWORD).await;
+    assert!(page.asks_for_consent(), "{page:?}");
+
+    let visitor = app.person();
+    let page = visitor.get("/sign-in").await;
+    app.clock.advance(121 * MINUTE);
+    visitor.sign_in(&page, "ada", PASSWORD).await.expect_error_page(403);
+    assert!(person.is_signed_in().await, "a session outlasts a visit");
 }

@@ -10,6 +10,8 @@ each_database!(
     a_form_with_the_token_of_its_page_is_taken,
     a_browser_without_a_cookie_has_no_token,
     a_form_in_another_format_is_not_read,
+    a_waiting_request_is_one_browsers_alone,
+    a_waiting_request_is_answered_once,
 );
 
 /// Somebody who is signed in, on whose screen every form stands.
@@ -115,4 +117,44 @@ async fn a_form_in_another_format_is_not_read(app: TestApp) {
     }
     let headers = [("content-type", "application/x-www-form-urlencoded; charset=UTF-8"), ("cookie", &cookie)];
     app.post_raw("/sign-in", &headers, form).await.expect_status(303);
+}
+
+async fn a_waiting_request_is_one_browsers_alone(app: TestApp) {
+    let Victim { person: victim, forms, .. } = victim(&app).await;
+    app.user("eve").await;
+    let eve = app.person();
+    let csrf = eve.sign_in_to_account("eve").await.hidden("csrf");
+    let (before, account) = (rows(&app).await, victim.get("/account").await.status);
+    assert_eq!(account, 200);
+    for (path, fields) in forms.iter().filter(|(_, fields)| fields.iter().any(|(name, _)| *name == "request")) {
+        let mut sent: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        sent.push(("csrf", &csrf));
+        // Her own form, with another browser's request in it: no code, no error to the application, no change.
+        eve.post(path, &sent).await.expect_error_page(400);
+        let request = &fields[0].1;
+        eve.get(&format!("{path}?request={request}")).await.expect_error_page(400);
+        eve.get(&format!("/oauth/authorize/continue?request={request}")).await.expect_error_page(400);
+    }
+    assert_eq!(rows(&app).await, before);
+}
+
+async fn a_waiting_request_is_answered_once(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (std::sync::Arc::new(app.person()), Pkce::new());
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    let page = std::sync::Arc::new(person.sign_in(&page, "ada", PASSWORD).await);
+    // "Allow", pressed ten times.
+    let mut presses = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (person, page) = (person.clone(), page.clone());
+        presses.spawn(async move { person.decide(&page, "allow").await });
+    }
+    let answers = presses.join_all().await;
+    let codes = answers.iter().filter(|answer| answer.url.starts_with("https://app.example/")).count();
+    assert_eq!(codes, 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 303 || answer.status == 400), "{answers:?}");
+    assert_eq!(rows(&app).await.iter().filter(|row| row.starts_with("grants ")).count(), 1);
+    let sent = answers.into_iter().find(|answer| answer.status == 303).unwrap();
+    rp.redeem(&sent.code(), &pkce).await.expect_tokens();
 }

@@ -8,6 +8,7 @@ each_database!(
     a_method_that_is_not_for_an_address_is_refused_with_those_that_are,
     a_body_that_is_too_large_is_refused_on_every_form,
     what_is_no_text_is_refused_on_every_form,
+    an_address_or_a_header_without_end_is_refused,
     whatever_is_sent_it_is_never_our_mistake,
 );
 
@@ -52,6 +53,8 @@ async fn a_method_that_is_not_for_an_address_is_refused_with_those_that_are(app:
         // RFC 9110 §15.5.6
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allowed)), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        // People are told on a page, programs by the status.
+        assert_eq!(answer.body.contains("<h1"), PAGES.contains(&path) || path == "/account", "{path}");
     }
 }
 
@@ -92,6 +95,20 @@ async fn what_is_no_text_is_refused_on_every_form(app: TestApp) {
             person.get(&format!("{path}?{bad}")).await.expect_error_page(400);
         }
     }
+}
+
+async fn an_address_or_a_header_without_end_is_refused(app: TestApp) {
+    let long = "a".repeat(600_000);
+    let get = async |path: &str, header: &str| {
+        let request = app.http.get(format!("{}{path}", app.url)).header("x-long", header);
+        // Whoever is refused in the middle of sending may find the connection closed.
+        request.send().await.map_or(431, |answer| answer.status().as_u16())
+    };
+    for (path, header) in [(format!("/sign-in?x={long}"), ""), ("/sign-in".to_owned(), long.as_str())] {
+        let status = get(&path, header).await;
+        assert!(matches!(status, 414 | 431), "{status}");
+    }
+    assert_eq!(get(&format!("/sign-in?x={}", &long[..20_000]), "").await, 200);
 }
 
 /// A few hundred requests at every route, out of pieces that have hurt others.

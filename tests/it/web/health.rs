@@ -24,3 +24,19 @@ async fn it_is_ready_while_the_database_answers_and_alive_in_any_case(app: TestA
     app.get("/oauth/jwks").await.expect_status(200);
     app.get("/static/app.css").await.expect_status(200);
 }
+
+/// Somebody who begins to send a form and never ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_takes_too_long_is_let_go() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let app = TestApp::with(crate::support::Engine::Sqlite, "[server]\nrequest_timeout = \"1s\"").await;
+    let address = app.url.replace("http://localhost", "127.0.0.1");
+    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    slow.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 503");
+}

@@ -11,6 +11,7 @@ mod log;
 mod sessions;
 mod shutdown;
 mod sign_in;
+mod sign_in_races;
 mod sign_out;
 mod tls;
 

@@ -14,6 +14,7 @@ each_database!(
     more_sign_ins_than_there_is_room_for_are_told_to_come_back,
     an_outdated_hash_is_made_anew_when_its_user_signs_in,
     the_page_of_who_must_prove_themselves_again_keeps_their_name,
+    somebody_else_may_sign_in_where_the_last_one_is_asked_again,
     who_is_signed_in_already_is_not_asked,
 );
 
@@ -169,7 +170,21 @@ async fn the_page_of_who_must_prove_themselves_again_keeps_their_name(app: TestA
     let page = person.sign_in(&page, "ada", "not her password").await;
     assert_eq!((page.status.as_u16(), page.username()), (422, "ada".to_owned()));
     assert!(page.body.contains(" readonly"), "{}", page.body);
+    assert!(page.body.contains("switch=1"), "it leaves a way for somebody else");
     assert!(person.sign_in(&page, "ada", PASSWORD).await.asks_for_consent());
+}
+
+async fn somebody_else_may_sign_in_where_the_last_one_is_asked_again(app: TestApp) {
+    app.user("ada").await;
+    app.user("bob").await;
+    let rp = app.client("web").create().await;
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    let page = rp.authorize(&person, &crate::support::Pkce::new(), &[("prompt", "login")]).await;
+    let page = person.get(&format!("/sign-in?request={}&switch=1", page.hidden("request"))).await;
+    assert!(!page.body.contains(" readonly"), "{}", page.body);
+    let page = person.sign_in(&page, "bob", PASSWORD).await;
+    assert!(page.asks_for_consent() && page.body.contains("<strong>bob</strong>"), "{page:?}");
 }
 
 async fn who_is_signed_in_already_is_not_asked(app: TestApp) {
