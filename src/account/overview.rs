@@ -23,10 +23,10 @@ impl Accounts {
         session: Option<SessionId>,
         now: Timestamp,
     ) -> Result<Option<(Session, User)>, Fault> {
-        match session {
-            Some(id) => self.store.signed_in(id, now).await,
-            None => Ok(None),
-        }
+        let Some(id) = session else { return Ok(None) };
+        let Some((session, user)) = self.store.signed_in(id, now).await? else { return Ok(None) };
+        self.store.use_session(&session, self.config.session.idle_lifetime, now).await?;
+        Ok(Some((session, user)))
     }
 
     /// # Errors

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::postgres::PgListener;
 use sqlx::query_as;
 
-use super::database::{Location, on, row};
+use super::database::{Location, on, one_connection, row};
 use super::{Store, Tx};
 use crate::types::{ClientId, Fault, GrantId, SessionId, Timestamp, TokenId, UserId};
 
@@ -245,9 +245,8 @@ impl Store {
     /// When the connection that listens is lost.
     pub async fn listener(&self) -> Result<Listener, Fault> {
         match self.location() {
-            // A connection beside the pool: it is held for ever.
             Location::Postgres(url) => {
-                let mut listener = PgListener::connect(url).await?;
+                let mut listener = PgListener::connect_with(&one_connection(url).await?).await?;
                 listener.listen(CHANNEL).await?;
                 Ok(Listener(Some(listener)))
             }

@@ -65,15 +65,24 @@ const STATEMENT_LIMIT: &str = "10s";
 /// No transaction commits that is older than this (`Tx::commit` refuses).
 pub(super) const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
 
+fn postgres(url: &str) -> Result<PgConnectOptions, Fault> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("grantor").options([
+        ("statement_timeout", STATEMENT_LIMIT),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", STATEMENT_LIMIT),
+    ]))
+}
+
+/// One connection beside the pool, to be held for ever.
+pub(super) async fn one_connection(url: &str) -> Result<PgPool, Fault> {
+    let alone = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    Ok(alone.connect_with(postgres(url)?).await?)
+}
+
 impl Db {
     pub(super) async fn connect(location: &Location, connections: u32, wait: Duration) -> Result<Self, Fault> {
         match location {
             Location::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url)?.application_name("grantor").options([
-                    ("statement_timeout", STATEMENT_LIMIT),
-                    ("lock_timeout", "5s"),
-                    ("idle_in_transaction_session_timeout", STATEMENT_LIMIT),
-                ]);
                 let pool = PgPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(wait)
@@ -84,7 +93,7 @@ impl Db {
                             Ok(meta.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
                         })
                     })
-                    .connect_with(options)
+                    .connect_with(postgres(url)?)
                     .await?;
                 Ok(Self::Postgres(pool))
             }

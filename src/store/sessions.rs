@@ -84,7 +84,7 @@ impl Store {
 
     /// Keeps a session in use alive; a write every few minutes at most.
     pub async fn use_session(&self, session: &Session, idle: Duration, now: Timestamp) -> Result<(), Fault> {
-        if now.since(session.seen_at) < idle / 20 {
+        if now.since(session.seen_at) < (idle / 20).min(Duration::from_secs(300)) {
             return Ok(());
         }
         self.touch_session(session.id, now, now.plus(idle).min(session.expires_at)).await
