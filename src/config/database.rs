@@ -33,9 +33,6 @@ impl Default for Database {
 impl Section for Database {
     fn check(&self, found: &mut Found) {
         found.number("max_connections", self.max_connections, 1..=1000);
-        if self.max_connections == 1 && matches!(self.url, Some(DatabaseUrl::Postgres(_))) {
-            found.refuse("max_connections", "must be at least 2 on PostgreSQL: one connection listens for changes");
-        }
         found.duration("acquire_timeout", self.acquire_timeout, Duration::from_millis(100)..=Duration::from_mins(1));
     }
 }

@@ -29,12 +29,10 @@ enum Proof {
 /// The same words for an unknown client, a disabled one, and a wrong secret.
 const FAILED: &str = "client authentication failed: unknown client, or the wrong secret or method for it";
 
-const MISSING: &str = "client authentication is missing: no client_id";
-
 /// Authenticates the client of a request; a public client is merely identified.
 ///
 /// # Errors
-/// `invalid_client`; `invalid_request` when it authenticates twice or not at all.
+/// `invalid_client`; `invalid_request` when it authenticates twice.
 pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc<Client>, Error> {
     let (id, proof) = read(presented)?;
     let client = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
@@ -55,12 +53,8 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
 /// As `authenticate`, for endpoints that only confidential clients may use.
 ///
 /// # Errors
-/// As `authenticate`, but `invalid_client` without authentication, and for a public client.
+/// As `authenticate`, and `invalid_client` for a public client.
 pub async fn authenticate_confidential(cx: &Context, presented: &Presented<'_>) -> Result<Arc<Client>, Error> {
-    // RFC 6749 §5.2, RFC 7662 §2.3: where nobody is merely identified, "no client authentication included" is a failure of it.
-    if presented.authorization.is_none() && presented.params.get("client_id").is_none() {
-        return Err(invalid_client(MISSING).into());
-    }
     let client = authenticate(cx, presented).await?;
     // RFC 7662 §2.1: "the protected resource MUST also" be authorised.
     if client.is_public() {
@@ -77,7 +71,8 @@ fn read(presented: &Presented<'_>) -> Result<(String, Proof), OAuthError> {
         return Err(invalid_client("client assertions are not supported; use a client secret"));
     }
     let Some(header) = presented.authorization else {
-        let id = in_body.ok_or_else(|| invalid_request(MISSING))?;
+        // RFC 6749 §5.2: "no client authentication included" is invalid_client.
+        let id = in_body.ok_or_else(|| invalid_client("client authentication is missing: no client_id"))?;
         return Ok((id.to_owned(), secret_in_body.map_or(Proof::None, |secret| Proof::Secret(secret.into()))));
     };
     // RFC 6749 §2.3: "MUST NOT use more than one authentication method in each request".
@@ -142,7 +137,7 @@ mod tests {
         assert_eq!(read(None, "client_id=web&client_secret=hush"), Ok("web".into()));
         assert_eq!(read(Some(&header), "client_id=web&client_secret=hush"), Err("invalid_request"));
         assert_eq!(read(Some(&header), "client_id=other"), Err("invalid_request"));
-        assert_eq!(read(None, ""), Err("invalid_request"));
+        assert_eq!(read(None, ""), Err("invalid_client"));
         assert_eq!(read(None, "client_id=web&client_assertion=x"), Err("invalid_client"));
     }
 }

@@ -149,9 +149,9 @@ async fn whoever_cannot_prove_who_it_is_revokes_nothing(app: TestApp) {
     let tokens = rp.sign_in("ada").await;
     let token = tokens.refresh_token();
     // RFC 7009 §2.1: "first validates the client credentials".
-    app.post("/oauth/revoke", &[("token", token)]).await.expect_error("invalid_request").expect_status(400);
     for fields in [
-        &[("token", token), ("client_id", "web")][..],
+        &[("token", token)][..],
+        &[("token", token), ("client_id", "web")],
         &[("token", token), ("client_id", "web"), ("client_secret", "wrong")],
         &[("token", token), ("client_id", "nobody")],
     ] {

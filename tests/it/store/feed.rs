@@ -114,23 +114,14 @@ async fn a_client_that_changes_elsewhere_changes_here(app: TestApp) {
 }
 
 async fn a_node_with_the_fewest_connections_works(engine: Engine) {
-    let most = match engine {
-        Engine::Sqlite => 1,
-        // One of them listens.
-        Engine::Postgres => 2,
-    };
-    let app = TestApp::with(engine, &format!("[database]\nmax_connections = {most}")).await;
+    // What listens for changes is beside the pool, or no request would ever get a connection.
+    let app = TestApp::with(engine, "[database]\nmax_connections = 1").await;
     app.user("ada").await;
     let rp = app.client("web").create().await;
     let tokens = rp.sign_in("ada").await;
     rp.refresh(&tokens).await.expect_tokens();
     rp.revoke(tokens.access_token()).await.expect_status(200);
     app.get("/readyz").await.expect_status(200);
-
-    // With nothing left beside the one that listens, no request would ever get a connection.
-    let too_few = "[database]\nurl = \"postgres://db/grantor\"\nmax_connections = 1";
-    let refused = grantor::config::Config::parse(too_few).expect_err("it cannot work");
-    assert!(refused.to_string().contains("max_connections"), "{refused}");
 }
 
 fn postgres_url(app: &TestApp) -> String {
