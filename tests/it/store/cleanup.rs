@@ -12,6 +12,7 @@ each_database!(
     a_late_replay_is_still_told_from_nonsense,
     more_than_one_batch_goes_in_one_round,
     two_nodes_sweep_at_once,
+    a_code_that_nobody_redeemed_leaves_nothing,
 );
 
 const DAY: u64 = 86_400;
@@ -157,4 +158,19 @@ async fn two_nodes_sweep_at_once(app: TestApp) {
     assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 5, "each ends once");
     assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
     other.close().await;
+}
+
+async fn a_code_that_nobody_redeemed_leaves_nothing(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let person = app.person();
+    rp.code(&person, "ada", &Pkce::new(), &[]).await;
+    let kept = rp.sign_in_with(&person, "ada", &[]).await;
+    person.sign_out().await;
+
+    // It asked for offline_access, which would have lasted for 90 days.
+    app.advance(DAY + 3_600);
+    app.sweep().await;
+    assert_eq!(app.count("grants").await, 1);
+    rp.refresh(&kept).await.expect_tokens();
 }
