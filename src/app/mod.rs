@@ -61,7 +61,7 @@ impl App {
         let ring = data::key_ring(&config, &*ambient.rng)?;
         let store = data::open_store(&config, ambient.clock.clone()).await?;
         let now = ambient.clock.now();
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, &*ambient.rng, now).await;
+        let keys = Keys::open(&store, ring, &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         store.read_changes().await.map_err(|fault| anyhow!("{fault}"))?;
 
