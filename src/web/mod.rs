@@ -96,11 +96,11 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/jwks", get(oauth::metadata::jwks))
         .route("/.well-known/openid-configuration", get(oauth::metadata::metadata))
         .route("/.well-known/oauth-authorization-server", get(oauth::metadata::metadata))
-        .method_not_allowed_fallback(respond::not_this_method)
+        .method_not_allowed_fallback(respond::wrong_method)
         .layer(middleware::cors::layer(services.store.clone()));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
-        .method_not_allowed_fallback(respond::not_this_method);
+        .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
         .route("/", get(pages::account::home))

@@ -73,12 +73,9 @@ pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
 }
 
 /// RFC 9110 §15.5.6; the router adds `Allow`.
-pub async fn not_this_method() -> Response {
-    refusal(StatusCode::METHOD_NOT_ALLOWED, &wrong_method())
-}
-
-pub fn wrong_method() -> OAuthError {
-    invalid_request("this address does not take the method; the Allow header names those that it takes")
+pub async fn wrong_method() -> Response {
+    let words = "this address does not take the method; the Allow header names those that it takes";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, &invalid_request(words))
 }
 
 /// Logs a fault, once, and answers with nothing of it but the number to quote.
