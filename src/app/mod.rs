@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom};
 use crate::jobs;
-use crate::oauth::{Keys, engine};
+use crate::oauth::Keys;
 use crate::store::Store;
 use crate::types::{Clock, SystemClock};
 use crate::web::{self, Services};
@@ -56,7 +56,6 @@ impl App {
     /// # Errors
     /// In words that say what to do.
     pub async fn start(config: Config, ambient: Ambient) -> anyhow::Result<Self> {
-        check_scopes(&config)?;
         data::prepare(&config)?;
         let ring = data::key_ring(&config, &*ambient.rng)?;
         let store = data::open_store(&config, ambient.clock.clone()).await?;
@@ -156,15 +155,4 @@ pub fn password_hashing(config: &Config) -> anyhow::Result<PasswordHashing> {
     let params =
         Params { memory_kib: password.memory_kib, iterations: password.iterations, parallelism: password.parallelism };
     PasswordHashing::new(params, password.workers, password.queue).map_err(|why| anyhow!("[password]: {why}"))
-}
-
-/// The grammar of a scope is the protocol's to know, so the scopes of the configuration are checked here.
-fn check_scopes(config: &Config) -> anyhow::Result<()> {
-    let names = config.scopes.0.keys().map(|name| ("scopes", name.as_str()));
-    let default =
-        config.authorization.default_scope.iter().map(|scope| ("authorization.default_scope", scope.as_str()));
-    for (key, text) in names.chain(default) {
-        engine::scope(text).map_err(|error| anyhow!("config error: {key}: {text:?}: {}", error.description))?;
-    }
-    Ok(())
 }
