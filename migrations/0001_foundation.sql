@@ -40,10 +40,13 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_expiry ON sessions (idle_expires_at);
 
+-- `scope` is all that a client may do for a user; `asked` the part of it that the user was asked about and allowed: the
+-- rest an administrator allowed for everybody.
 CREATE TABLE consents (
     user_id    TEXT NOT NULL,
     client_id  TEXT NOT NULL,
     scope      TEXT NOT NULL,
+    asked      TEXT NOT NULL,
     granted_at BIGINT NOT NULL,
     PRIMARY KEY (user_id, client_id)
 );
@@ -71,6 +74,8 @@ CREATE TABLE grants (
     refresh_expires_at BIGINT,
     refresh_key        TEXT,
     created_at         BIGINT NOT NULL,
+    -- The end that was decided when it was allowed; until its code is redeemed, the row itself expires with the code.
+    ends_at            BIGINT NOT NULL,
     expires_at         BIGINT NOT NULL,
     revoked_at         BIGINT,
     revoked_because    TEXT

@@ -112,7 +112,7 @@ impl App {
             stopping.graceful_shutdown(Some(patience));
         });
         listener.set_nonblocking(true)?;
-        let service = self.router.clone().into_make_service();
+        let service = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
         match self.config.tls.files() {
             None => {
                 let mut server = axum_server::from_tcp(listener)?.handle(handle);

@@ -81,6 +81,8 @@ error_codes! {
     RequestUriNotSupported => ("request_uri_not_supported", BAD_REQUEST, request_uri_not_supported);
     /// OpenID Connect Core §3.1.2.6
     RegistrationNotSupported => ("registration_not_supported", BAD_REQUEST, registration_not_supported);
+    /// RFC 8707 §2
+    InvalidTarget => ("invalid_target", BAD_REQUEST, invalid_target);
     /// RFC 6750 §3.1
     InvalidToken => ("invalid_token", UNAUTHORIZED, invalid_token);
     /// RFC 6750 §3.1

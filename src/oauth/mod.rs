@@ -10,6 +10,7 @@
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
 //! | RFC 9068 (access tokens) | `issue/access_token` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
+//! | RFC 8707 (resource indicators) | `resource` |
 //! | RFC 7662 (introspection) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
@@ -26,6 +27,7 @@ pub mod issue;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
+pub mod resource;
 pub mod revoke;
 pub mod scope;
 pub mod token;

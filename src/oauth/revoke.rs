@@ -20,11 +20,18 @@ pub async fn revoke(cx: &Context, client: &Client, params: &Params) -> Result<()
         if claims.client_id != client.id {
             return Err(not_yours().into());
         }
+        // What is dead stays dead; nothing happens, and nothing is recorded.
+        if cx.store.is_dead(&claims.bearer()) {
+            return Ok(());
+        }
         cx.store.revoke_token(claims.jti, cx.now).await?;
         tracing::info!(target: "audit", event = "token_revoked", client = %client.id, token = %claims.jti);
     } else if let Some(claims) = refresh_token::verify(cx, token) {
         if claims.client_id != client.id {
             return Err(not_yours().into());
+        }
+        if cx.store.grant_is_dead(claims.grant) {
+            return Ok(());
         }
         // RFC 7009 §2.1: the access tokens "based on the same authorization grant" go with it.
         cx.store.revoke_grant(claims.grant, Reason::ByClient, cx.now).await?;

@@ -27,6 +27,12 @@ pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<S
     Ok(scope)
 }
 
+/// What is left of a granted scope in new tokens: what the client is registered for by now (ASVS 10.4.11). The grant
+/// keeps what was granted, so that it comes back with the registration.
+pub fn still_registered(client: &Client, granted: &Scope) -> Scope {
+    Scope::from_tokens(granted.tokens().filter(|token| client.metadata.scope.contains(token)))
+}
+
 fn default(cx: &Context, client: &Client) -> Scope {
     let default = match (&client.metadata.default_scope, &cx.config.authorization.default_scope) {
         (Some(own), _) => own.clone(),

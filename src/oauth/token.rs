@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
 use super::grants::{authorization_code, client_credentials, refresh_token};
-use super::{Context, Error};
+use super::{Context, Error, resource};
 use crate::types::{Client, GrantType, Params, Scope};
 
 /// A token request: one variant a grant, parsed by the grant's own file.
@@ -43,7 +43,7 @@ impl TokenRequest {
 /// Answers a token request of an authenticated client.
 ///
 /// # Errors
-/// Those of RFC 6749 §5.2.
+/// Those of RFC 6749 §5.2, and `invalid_target`.
 pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<TokenResponse, Error> {
     let name = params.get("grant_type").ok_or_else(|| invalid_request("grant_type is missing"))?;
     let grant = GrantType::parse(name)
@@ -51,6 +51,7 @@ pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<Tok
     if !client.may_use(grant) {
         return Err(unauthorized_client(format!("the client is not registered for the grant type {grant}")).into());
     }
+    resource::check(cx, params)?;
     match TokenRequest::parse(grant, params)? {
         TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request).await,
         TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request).await,

@@ -11,8 +11,10 @@ use crate::types::{ClientId, Fault, GrantId, Scope, Timestamp, UserId};
 #[derive(Clone, Debug)]
 pub struct Consent {
     pub client: ClientId,
-    /// Everything that was ever allowed and not withdrawn.
+    /// Everything that was ever allowed and not withdrawn, by whomever.
     pub scope: Scope,
+    /// The part of it that the user was asked about, and allowed.
+    pub asked: Scope,
     pub granted_at: Timestamp,
 }
 
@@ -20,6 +22,7 @@ row!(
     struct ConsentRow {
         client_id: String,
         scope: String,
+        asked: String,
         granted_at: i64,
     }
 );
@@ -31,12 +34,14 @@ impl TryFrom<ConsentRow> for Consent {
         Ok(Self {
             client: row.client_id.parse().map_err(Fault::because)?,
             scope: Scope::from(row.scope),
+            asked: Scope::from(row.asked),
             granted_at: Timestamp::from_micros(row.granted_at),
         })
     }
 }
 
-const OF_ONE_CLIENT: &str = "SELECT client_id, scope, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
+const OF_ONE_CLIENT: &str =
+    "SELECT client_id, scope, asked, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
 
 impl Store {
     pub async fn consent(&self, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
@@ -46,7 +51,7 @@ impl Store {
     }
 
     pub async fn consents_of(&self, user: UserId) -> Result<Vec<Consent>, Fault> {
-        const SELECT: &str = "SELECT client_id, scope, granted_at FROM consents WHERE user_id = $1
+        const SELECT: &str = "SELECT client_id, scope, asked, granted_at FROM consents WHERE user_id = $1
             ORDER BY granted_at DESC, client_id";
         let rows: Vec<ConsentRow> = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
         rows.into_iter().map(Consent::try_from).collect()
@@ -54,7 +59,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Adds `scope` to what the user allows the client.
+    /// Adds `scope` to what the user, who was asked, allows the client.
     pub async fn grant_consent(
         &mut self,
         user: UserId,
@@ -62,19 +67,44 @@ impl Tx {
         scope: &Scope,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        // The WHERE names the scope that was read: of two answers at once, none loses what the other allowed.
-        const UPSERT: &str = "INSERT INTO consents (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (user_id, client_id) DO UPDATE SET scope = $3 WHERE consents.scope = $5";
+        self.widen_consent((user, client), scope, scope, now).await
+    }
+
+    /// Adds `scope` to what the client may do for the user, who was not asked.
+    pub async fn imply_consent(
+        &mut self,
+        user: UserId,
+        client: &ClientId,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        self.widen_consent((user, client), scope, &Scope::default(), now).await
+    }
+
+    async fn widen_consent(
+        &mut self,
+        (user, client): (UserId, &ClientId),
+        scope: &Scope,
+        asked: &Scope,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        // The WHERE names what was read: of two answers at once, none loses what the other allowed.
+        const UPSERT: &str = "INSERT INTO consents (user_id, client_id, scope, asked, granted_at)
+            VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (user_id, client_id) DO UPDATE SET scope = $3, asked = $4
+                WHERE consents.scope = $6 AND consents.asked = $7";
         for _attempt in 0..3 {
             let row: Option<ConsentRow> = on!(self.on(), db => query_as(OF_ONE_CLIENT)
                 .bind(user.to_string()).bind(client.as_str()).fetch_optional(db).await?);
-            let known = row.map(|row| row.scope).unwrap_or_default();
+            let (known, known_asked) = row.map(|row| (row.scope, row.asked)).unwrap_or_default();
             let rows = on!(self.on(), db => query(UPSERT)
                 .bind(user.to_string())
                 .bind(client.as_str())
                 .bind(scope.union(&Scope::from(known.as_str())).as_str())
+                .bind(asked.union(&Scope::from(known_asked.as_str())).as_str())
                 .bind(now.micros())
                 .bind(&known)
+                .bind(&known_asked)
                 .execute(db)
                 .await?
                 .rows_affected());

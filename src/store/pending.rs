@@ -94,11 +94,25 @@ impl Store {
         }))
     }
 
-    /// Notes which of the browser's accounts the user chose for this request.
-    pub async fn choose_session(&self, id: RequestId, session: SessionId) -> Result<(), Fault> {
-        const UPDATE: &str = "UPDATE pending_requests SET chosen_session = $2 WHERE id = $1";
-        on!(self.on(), db => query(UPDATE).bind(id.to_string()).bind(session.to_string()).execute(db).await.map(|_| ()))?;
-        Ok(())
+    /// Notes which of the browser's accounts the user chose for this request; `false` if it was spent or has expired.
+    pub async fn choose_session(
+        &self,
+        request: &PendingRequest,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        const UPDATE: &str = "UPDATE pending_requests SET chosen_session = $5
+            WHERE id = $1 AND kind = $2 AND browser = $3 AND expires_at > $4";
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(request.id.to_string())
+            .bind(request.kind.as_str())
+            .bind(&request.browser)
+            .bind(now.micros())
+            .bind(session.to_string())
+            .execute(db)
+            .await?
+            .rows_affected());
+        Ok(rows == 1)
     }
 }
 

@@ -71,6 +71,12 @@ pub fn origin(uri: &str) -> Option<String> {
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
+/// What `form-action` must name, so that a browser follows a redirect there after a form (CSP3 §2.3.1).
+pub fn form_source(uri: &str) -> String {
+    // A private-use scheme has no origin; the scheme itself is a source.
+    origin(uri).unwrap_or_else(|| uri.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")))
+}
+
 pub fn display_host(uri: &str) -> String {
     match Url::parse(uri) {
         Ok(url) => match (url.host_str(), url.port()) {
@@ -209,6 +215,17 @@ mod tests {
     }
 
     #[test]
+    fn a_form_may_lead_to_an_origin_or_where_there_is_none_to_a_scheme() {
+        for (uri, source) in [
+            ("https://app.example/cb?x=1", "https://app.example"),
+            ("http://127.0.0.1:8000/cb", "http://127.0.0.1:8000"),
+            ("com.example.app:/cb", "com.example.app:"),
+        ] {
+            assert_eq!(form_source(uri), source);
+        }
+    }
+
+    #[test]
     fn a_uri_matches_as_a_string_and_on_loopback_with_any_port() {
         let web: RedirectUri = "https://app.example/cb".parse().unwrap();
         assert!(web.matches("https://app.example/cb"));
@@ -235,6 +252,37 @@ mod tests {
             "http://127.0.0.1.evil.example/cb",
         ] {
             assert!(!native.matches(other), "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_matches_on_loopback_differs_in_its_port_alone(port in 1_u16.., path in "[ -~]{0,20}") {
+            let registered: RedirectUri = "http://127.0.0.1:8000/cb".parse().unwrap();
+            let same = format!("http://127.0.0.1:{port}/cb");
+            assert!(registered.matches(&same));
+            for other in [format!("{same}{path}"), format!("http://127.0.0.1:{port}/{path}")] {
+                assert_eq!(registered.matches(&other), other == same, "{other}");
+            }
+        }
+
+        #[test]
+        fn nothing_but_itself_matches_a_web_uri(presented in "https?://[ -~]{0,40}") {
+            let registered: RedirectUri = "https://app.example/cb".parse().unwrap();
+            assert_eq!(registered.matches(&presented), presented == "https://app.example/cb");
+        }
+
+        #[test]
+        fn whatever_is_registered_leads_where_it_says(text in "[a-z.]{1,12}://?[ -~]{0,40}") {
+            // A stranger's text never panics, and what is taken is https, loopback, or a reversed domain name.
+            if let Ok(uri) = text.parse::<RedirectUri>() {
+                assert_eq!(uri.as_str(), text);
+                match uri.destination() {
+                    Destination::Web => assert!(text.starts_with("https://")),
+                    Destination::Loopback => assert!(text.starts_with("http://")),
+                    Destination::PrivateUse => assert!(text.split(':').next().unwrap().contains('.')),
+                }
+            }
         }
     }
 }

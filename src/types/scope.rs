@@ -98,4 +98,16 @@ mod tests {
         assert_eq!(Scope::from("a b").without("a"), Scope::from("b"));
         assert_eq!(Scope::from("a").union(&Scope::from("c b")).as_str(), "a b c");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn scopes_are_sets(a in "[a-c ]{0,9}", b in "[a-c ]{0,9}") {
+            let (a, b) = (Scope::from(a.as_str()), Scope::from(b.as_str()));
+            let both = a.union(&b);
+            assert!(a.is_within(&both) && b.is_within(&both));
+            assert_eq!(both, b.union(&a));
+            assert_eq!(a == b, a.is_within(&b) && b.is_within(&a));
+            assert_eq!(Scope::from(a.as_str()), a);
+        }
+    }
 }

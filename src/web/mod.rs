@@ -96,13 +96,17 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/jwks", get(oauth::metadata::jwks))
         .route("/.well-known/openid-configuration", get(oauth::metadata::metadata))
         .route("/.well-known/oauth-authorization-server", get(oauth::metadata::metadata))
+        .method_not_allowed_fallback(respond::wrong_method)
         .layer(middleware::cors::layer(services.store.clone()));
+    let introspection = Router::new()
+        .route("/oauth/introspect", post(oauth::introspect::introspect))
+        .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
         .route("/", get(pages::account::home))
-        .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post))
-        .route("/oauth/authorize/continue", get(oauth::authorize::resume))
-        .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post))
+        .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post).head(nothing))
+        .route("/oauth/authorize/continue", get(oauth::authorize::resume).head(nothing))
+        .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post).head(nothing))
         .route("/oauth/logout/confirm", get(pages::sign_out::show).post(pages::sign_out::answer))
         .route("/signed-out", get(pages::sign_out::done))
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
@@ -115,11 +119,11 @@ pub fn router(services: Services) -> Router {
         .layer(browser::layer(&services));
 
     let routes = Router::new()
-        .route("/oauth/introspect", post(oauth::introspect::introspect))
         .route("/static/{*path}", get(assets::serve))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(cross_origin)
+        .merge(introspection)
         .merge(browser)
         .fallback(pages::error::not_found)
         .with_state(services.clone());
@@ -133,6 +137,10 @@ pub fn router(services: Services) -> Router {
         .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::headers::add))
         .layer(axum::middleware::from_fn_with_state(services, middleware::trace::trace))
 }
+
+/// HEAD, where a GET would act: safe methods do nothing (RFC 9110 §9.2.1), but a person's browser opens the address by
+/// GET. Without this the router would run the GET and drop its body, the code in its `Location` kept.
+async fn nothing() {}
 
 /// An issuer with a path: the path goes before every route, and into the well-known addresses (RFC 8414 §3.1).
 fn under(path: &str, routes: Router, services: &Shared) -> Router {

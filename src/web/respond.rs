@@ -9,6 +9,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use super::Services;
 use super::middleware::trace::correlation_id;
 use super::pages::{self, Site};
 use crate::oauth::authorize::{Answer, RedirectTarget};
+use crate::oauth::error::invalid_request;
 use crate::oauth::{Error, ErrorCode, OAuthError};
 use crate::types::fault::FaultKind;
 use crate::types::{Fault, ResponseMode};
@@ -70,12 +72,19 @@ pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
     no_store((status, Json(body)).into_response())
 }
 
+/// RFC 9110 §15.5.6; the router adds `Allow`.
+pub async fn wrong_method() -> Response {
+    let words = "this address does not take the method; the Allow header names those that it takes";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, &invalid_request(words))
+}
+
 /// Logs a fault, once, and answers with nothing of it but the number to quote.
 pub fn fault(fault: &Fault) -> Response {
     log(fault);
-    let (status, code) = answer_to(fault);
+    let code = code_of(fault);
+    let status = code.status();
     let body = json!({
-        "error": code,
+        "error": code.as_str(),
         "error_description": format!("the request could not be served; its reference is {}", correlation_id()),
     });
     retry_later(status, no_store((status, Json(body)).into_response()))
@@ -89,10 +98,10 @@ pub fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
     fault(&Fault::because(format!("panic: {text}")))
 }
 
-fn answer_to(fault: &Fault) -> (StatusCode, &'static str) {
+fn code_of(fault: &Fault) -> ErrorCode {
     match fault.kind() {
-        FaultKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-        FaultKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        FaultKind::Unavailable => ErrorCode::TemporarilyUnavailable,
+        FaultKind::Internal => ErrorCode::ServerError,
     }
 }
 
@@ -156,7 +165,7 @@ impl IntoResponse for PageError {
         let status = match &self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Refused(status, _) => *status,
-            Self::Fault(fault) => answer_to(fault).0,
+            Self::Fault(fault) => code_of(fault).status(),
         };
         let mut response = status.into_response();
         response.extensions_mut().insert(Arc::new(self));
@@ -201,7 +210,7 @@ pub fn see_other(location: &str) -> Response {
 pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) -> Response {
     let mut fields: Vec<(&str, &str)> = Vec::with_capacity(4);
     match answer {
-        Answer::Code(code) => fields.push(("code", code)),
+        Answer::Code(code) => fields.push(("code", code.expose_secret())),
         Answer::Error(error) => {
             fields.push(("error", error.code.as_str()));
             fields.push(("error_description", &error.description));

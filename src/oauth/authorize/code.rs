@@ -34,7 +34,7 @@ impl Code {
     }
 
     fn into_answer(self) -> Answer {
-        Answer::Code(format!("{}.{}", self.grant, self.secret.expose_secret()))
+        Answer::Code(format!("{}.{}", self.grant, self.secret.expose_secret()).into())
     }
 }
 
@@ -48,8 +48,8 @@ pub(super) async fn issue(
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
     // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
-    let consents = visit.allowed || validated.client.metadata.skip_consent;
-    if visit.pending.is_none() && !consents {
+    let implied = !visit.allowed && validated.client.metadata.skip_consent;
+    if visit.pending.is_none() && !implied && !visit.allowed {
         cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
@@ -59,8 +59,10 @@ pub(super) async fn issue(
     {
         return Err(answered_before());
     }
-    if consents {
+    if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    } else if implied {
+        tx.imply_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
     }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
@@ -110,6 +112,19 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         created_at: cx.now,
         code_expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.
-        expires_at: if offline { end } else { end.min(session.expires_at) },
+        ends_at: if offline { end } else { end.min(session.expires_at) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_does_not_show_its_code() {
+        let secret = "s".repeat(43);
+        let code = Code::parse(&format!("01890a5d-ac96-774b-bcce-b302099a8057.{secret}")).unwrap();
+        let answer = code.into_answer();
+        assert!(!format!("{answer:?}").contains(&secret));
     }
 }

@@ -38,5 +38,5 @@ async fn must_ask(cx: &Context, validated: &Validated, user: &User) -> Result<bo
         return Ok(false);
     }
     let consent = cx.store.consent(user.id, &client.id).await?;
-    Ok(consent.is_none_or(|consent| !request.scope.is_within(&consent.scope)))
+    Ok(consent.is_none_or(|consent| !request.scope.is_within(&consent.asked)))
 }

@@ -117,6 +117,16 @@ pub async fn finish(
 /// # Errors
 /// `invalid_request` when the request was answered before.
 pub async fn deny(cx: &Context, pending: &PendingRequest) -> Result<Answer, Error> {
-    code::spend(cx, pending).await?;
-    Ok(Answer::Error(super::error::access_denied("the user did not allow it")))
+    refuse(cx, Some(pending), super::error::access_denied("the user did not allow it")).await
+}
+
+/// The client is told that it cannot be done, and the waiting request, if there is one, has its answer.
+///
+/// # Errors
+/// `invalid_request` when the request was answered before.
+pub async fn refuse(cx: &Context, pending: Option<&PendingRequest>, why: OAuthError) -> Result<Answer, Error> {
+    if let Some(pending) = pending {
+        code::spend(cx, pending).await?;
+    }
+    Ok(Answer::Error(why))
 }

@@ -8,7 +8,7 @@ use crate::oauth::error::{
 };
 use crate::oauth::issue::id_token;
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::{Context, engine};
+use crate::oauth::{Context, engine, resource};
 use crate::types::{Client, CodeChallenge, GrantType, Params, PkcePolicy, Scope, UserId};
 
 /// The parameters of an authorization request, checked.
@@ -60,6 +60,7 @@ pub(super) fn read(cx: &Context, client: &Client, params: &Params) -> Result<Aut
         return Err(invalid_request("state must be printable ASCII"));
     }
 
+    resource::check(cx, params)?;
     let scope = granted_scope(cx, client, params)?;
     Ok(AuthorizationRequest {
         code_challenge: code_challenge(cx, client, &scope, params)?,

@@ -22,7 +22,11 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
 
     // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
     if request.expected_user.is_some_and(|expected| expected != user.id) {
-        return Ok(sign_in(validated, None));
+        return Ok(match chosen {
+            // They were asked, and are somebody else: to ask again would never end.
+            Some(_) => Found::Missing(Step::Refuse(login_required("another user signed in than the one expected"))),
+            None => sign_in(validated, None),
+        });
     }
     // OpenID Connect Core §3.1.2.1: "SHOULD prompt the End-User to select a user account".
     if request.prompt.select_account && chosen.is_none() {
@@ -38,7 +42,7 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
 }
 
 async fn signed_in(cx: &Context, visit: &Visit<'_>) -> Result<Option<(Session, User)>, Fault> {
-    let Some(id) = visit.pending.and_then(|pending| pending.chosen_session).or(visit.session) else { return Ok(None) };
+    let Some(id) = visit.session else { return Ok(None) };
     let Some(session) = cx.store.session(id, cx.now).await? else { return Ok(None) };
     let user = cx.store.user(session.user).await?;
     Ok(user.map(|user| (session, user)))

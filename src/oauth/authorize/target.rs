@@ -1,5 +1,7 @@
 //! Step 2: where the answer goes.
 
+use secrecy::SecretString;
+
 use super::Refusal;
 use crate::oauth::OAuthError;
 use crate::oauth::error::invalid_request;
@@ -19,8 +21,8 @@ pub struct RedirectTarget {
 /// What is sent there; `state` and `iss` are added where the response is written.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// The authorization code.
-    Code(String),
+    /// The authorization code, which no log must show.
+    Code(SecretString),
     Error(OAuthError),
 }
 
@@ -48,9 +50,7 @@ impl RedirectTarget {
 
     /// What `form-action` must name, so that a browser follows the redirect after a form.
     pub fn form_action(&self) -> String {
-        // A private-use scheme has no origin; the scheme itself is a source (CSP3 §2.3.1).
-        redirect_uri::origin(&self.uri)
-            .unwrap_or_else(|| self.uri.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")))
+        redirect_uri::form_source(&self.uri)
     }
 }
 

@@ -35,19 +35,21 @@ const FAILED: &str = "client authentication failed: unknown client, or the wrong
 /// `invalid_client`; `invalid_request` when it authenticates twice.
 pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc<Client>, Error> {
     let (id, proof) = read(presented)?;
-    let client = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
-    let client = cx.store.client(&client).await?.ok_or_else(|| invalid_client(FAILED))?;
+    // What cannot be an id is not recorded: it may be anything, a secret in the wrong field too.
+    let id = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
+    let Some(client) = cx.store.client(&id).await? else { return Err(refuse(&id).into()) };
     let proved = !client.is_disabled()
         && match client.metadata.token_endpoint_auth_method {
             AuthMethod::None => none::is_enough(&proof),
             // OAuth 2.1 §2.4.1: a secret may come either way.
             AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
         };
-    if !proved {
-        tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", client = %client.id);
-        return Err(invalid_client(FAILED).into());
-    }
-    Ok(client)
+    if proved { Ok(client) } else { Err(refuse(&id).into()) }
+}
+
+fn refuse(client: &ClientId) -> OAuthError {
+    tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", %client);
+    invalid_client(FAILED)
 }
 
 /// As `authenticate`, for endpoints that only confidential clients may use.

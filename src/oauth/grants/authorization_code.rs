@@ -5,6 +5,7 @@
 use crate::crypto::hash;
 use crate::oauth::authorize::Code;
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request};
+use crate::oauth::scope::still_registered;
 use crate::oauth::token::TokenResponse;
 use crate::oauth::{Context, Error, engine, issue};
 use crate::store::{Reason, Redeem, Redemption, RefusedCode};
@@ -50,7 +51,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let scope = grant.scope.clone();
+            let scope = still_registered(client, &grant.scope);
             Ok(issue::for_grant(cx, client, &grant, scope)?)
         }
         Redemption::Refused(code) => Err(refuse(cx, &request, code).await),

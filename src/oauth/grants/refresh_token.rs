@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request, invalid_scope};
 use crate::oauth::issue::refresh_token;
+use crate::oauth::scope::still_registered;
 use crate::oauth::token::TokenResponse;
 use crate::oauth::{Context, Error, engine, issue};
 use crate::store::{Presented, Reason, Rotation};
@@ -44,6 +45,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
     if !scope.is_within(&claims.scope) {
         return Err(invalid_scope("the scope asks for more than was granted").into());
     }
+    let scope = still_registered(client, &scope);
     if cx.store.grant_is_dead(claims.grant) {
         return Err(invalid_grant(UNKNOWN).into());
     }

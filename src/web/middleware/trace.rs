@@ -1,6 +1,8 @@
 //! One line a request, with a correlation id and no secret: no query, no body, no header is ever logged.
 
-use axum::extract::{MatchedPath, Request, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
@@ -31,8 +33,9 @@ pub async fn trace(State(services): State<Shared>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started_at = services.clock.now();
 
-    // Whatever is logged on the way carries the id.
-    let span = tracing::info_span!("request", correlation_id = text(&id));
+    // Whatever is logged on the way carries the id, and who is at the other end of the connection (ASVS 16.2.1).
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let span = tracing::info_span!("request", correlation_id = text(&id), peer = peer.map(tracing::field::display));
     let mut response = CORRELATION.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
 
     let micros = services.clock.now().since(started_at).as_micros();

@@ -45,6 +45,11 @@ pub async fn resume(State(services): State<Shared>, browser: Browser, PageQuery(
     waiting.go_on(&services, &cx, &browser, false).await
 }
 
+/// There is no such request any more, or not in this browser.
+pub fn gone() -> PageError {
+    invalid_request("this sign-in has expired or was finished elsewhere; start again at the application").into()
+}
+
 /// A pending request, checked anew: its client may have changed while it waited.
 pub struct Waiting {
     pub pending: PendingRequest,
@@ -62,8 +67,6 @@ impl Waiting {
         browser: &Browser,
         params: &Params,
     ) -> Result<Self, PageError> {
-        let gone =
-            || invalid_request("this sign-in has expired or was finished elsewhere; start again at the application");
         let id = params.get("request").and_then(RequestId::parse).ok_or_else(gone)?;
         let owner = browser.id().ok_or_else(gone)?;
         let pending = services.store.pending(PendingKind::Authorize, id, owner, cx.now).await?.ok_or_else(gone)?;
@@ -118,7 +121,7 @@ impl Waiting {
 async fn act(services: &Services, cx: &Context, validated: &Validated, visit: &Visit<'_>, step: Step) -> Page {
     let answer = match step {
         Step::Ready(session) => authorize::finish(cx, validated, visit, &session).await?,
-        Step::Refuse(error) => Answer::Error(error),
+        Step::Refuse(error) => authorize::refuse(cx, visit.pending, error).await?,
         Step::NeedSignIn(_) | Step::NeedAccount(_) | Step::NeedConsent(_) => {
             return Err(crate::types::Fault::because("a request was ended with a question open").into());
         }

@@ -11,7 +11,7 @@ use crate::types::{SessionId, User};
 use crate::web::Shared;
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
-use crate::web::oauth::authorize::Waiting;
+use crate::web::oauth::authorize::{Waiting, gone};
 use crate::web::respond::{self, PageError, Policy};
 
 type Page = Result<Response, PageError>;
@@ -75,6 +75,8 @@ pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(p
         let sign_in = format!("/sign-in?request={}&switch=1", waiting.pending.id);
         return Ok(respond::see_other(&services.path(&sign_in)));
     };
-    services.store.choose_session(waiting.pending.id, session).await?;
+    if !services.store.choose_session(&waiting.pending, session, cx.now).await? {
+        return Err(gone());
+    }
     Ok(respond::see_other(&services.path(&waiting.resume_at())))
 }

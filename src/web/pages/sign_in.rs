@@ -13,7 +13,7 @@ use crate::types::{Fault, Params};
 use crate::web::browser::Browser;
 use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
-use crate::web::oauth::authorize::Waiting;
+use crate::web::oauth::authorize::{Waiting, gone};
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
 
@@ -83,9 +83,16 @@ pub async fn answer(
     };
     match services.accounts.sign_in(attempt, cx.now).await? {
         SignIn::Done(session) => {
+            let chosen = match &waiting {
+                Some(waiting) => services.store.choose_session(&waiting.pending, session.id, cx.now).await?,
+                None => true,
+            };
+            // Last, so that what fails before can be sent again by the same browser.
             browser.sign_in(&services, session.id).await?;
+            if !chosen {
+                return Err(gone());
+            }
             let Some(waiting) = waiting else { return Ok(respond::see_other(&services.path("/account"))) };
-            services.store.choose_session(waiting.pending.id, session.id).await?;
             Ok(respond::see_other(&services.path(&waiting.resume_at())))
         }
         SignIn::Wrong => {

@@ -50,7 +50,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         client: logout.and_then(|logout| logout.client.as_deref()).map(ClientView::registered),
         username: user.username,
     };
-    let form_action = logout.and_then(|logout| logout.return_to.as_deref()).and_then(redirect_uri::origin);
+    let form_action = logout.and_then(|logout| logout.return_to.as_deref()).map(redirect_uri::form_source);
     Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, script: false }))
 }
 

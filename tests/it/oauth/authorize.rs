@@ -245,6 +245,11 @@ async fn what_is_wrong_with_the_request_is_told_to_the_client(app: TestApp) {
         ("invalid_request", &[("login_hint", &long)]),
         ("invalid_request", &[("login_hint", "ada\u{7f}")]),
         ("invalid_request", &[("id_token_hint", "not a token")]),
+        // RFC 8707 §2
+        ("invalid_target", &[("resource", "https://api.example")]),
+        ("invalid_target", &[("resource", "not a uri")]),
+        ("invalid_target", &[("resource", &format!("{}/", app.issuer()))]),
+        ("invalid_target", &[("resource", &format!("{}#x", app.issuer()))]),
         // OAuth 2.1 §7.5.1
         ("invalid_request", &[("code_challenge", ""), ("code_challenge_method", "")]),
         // The same where no page may be shown.
@@ -296,8 +301,9 @@ async fn what_is_odd_but_right_is_accepted(app: TestApp) {
     let empty = "prompt=&max_age=&request=&request_uri=&response_mode=&login_hint=&id_token_hint=";
     let query = crate::support::party::encode(&rp.request(&pkce));
     assert!(person.get(&format!("/oauth/authorize?{query}&{empty}")).await.asks_to_sign_in());
-    // RFC 8707 §2: "Multiple resource parameters MAY be used".
-    let resources = "resource=https%3A%2F%2Fa.example&resource=https%3A%2F%2Fb.example";
+    // RFC 8707 §2: "Multiple resource parameters MAY be used"; this server knows one resource.
+    let issuer = form_urlencoded::byte_serialize(app.issuer().as_bytes()).collect::<String>();
+    let resources = format!("resource={issuer}&resource={issuer}&resource=");
     assert!(person.get(&format!("/oauth/authorize?{query}&{resources}")).await.asks_to_sign_in());
 }
 

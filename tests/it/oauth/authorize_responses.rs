@@ -13,6 +13,7 @@ each_database!(
     a_redirect_uri_with_a_query_comes_back_intact,
     a_request_may_be_posted,
     other_methods_are_refused,
+    looking_at_the_address_does_nothing,
 );
 
 /// Signed in, with everything allowed before: a right request is answered at once.
@@ -160,4 +161,22 @@ async fn other_methods_are_refused(app: TestApp) {
     }
     let get = app.http.get(&url).header("origin", "https://app.example").send().await.expect("the server answers");
     assert!(!get.headers().contains_key("access-control-allow-origin"));
+}
+
+async fn looking_at_the_address_does_nothing(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    rp.code(&person, "ada", &pkce, &[]).await;
+    let cookie = person.cookies().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<String>();
+    let query = crate::support::party::encode(&rp.request(&pkce));
+    for path in [&format!("/oauth/authorize?{query}"), "/oauth/logout"] {
+        let request = app.http.head(format!("{}{path}", app.url)).header("cookie", &cookie);
+        // RFC 9110 §9.2.1: HEAD is safe.
+        let answer = Answer::of(request.send().await.expect("the server answers")).await.expect_status(200);
+        assert!(answer.header("location").is_none() && answer.header("set-cookie").is_none(), "{answer:?}");
+    }
+    assert_eq!(app.count("grants").await, 1);
+    assert_eq!(app.count("pending_requests").await, 0);
+    rp.authorize(&person, &pkce, &[("prompt", "none")]).await.code();
 }

@@ -11,6 +11,7 @@ each_database!(
     consent_is_remembered_of_this_user_for_this_client_and_this_scope,
     a_public_client_on_the_users_own_device_asks_each_time,
     a_client_of_the_house_does_not_ask_unless_it_wants_to,
+    what_an_administrator_allowed_is_asked_once_that_is_over,
     who_does_not_allow_it_sends_the_client_away_empty_handed,
     a_waiting_request_belongs_to_its_browser,
     a_waiting_request_is_answered_once,
@@ -104,6 +105,29 @@ async fn a_client_of_the_house_does_not_ask_unless_it_wants_to(app: TestApp) {
     person.withdraw("house").await;
     app.introspect(tokens.access_token()).await.expect_inactive();
     rp.refresh(&tokens).await.expect_error("invalid_grant");
+}
+
+async fn what_an_administrator_allowed_is_asked_once_that_is_over(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("house").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let (little, more) = (("scope", "openid"), ("scope", "openid notes:read"));
+    rp.code(&person, "ada", &pkce, &[little]).await;
+    app.reregister("house", |client| client.skip_consent = true).await;
+    let tokens = rp.redeem(&rp.authorize(&person, &pkce, &[more]).await.code(), &pkce).await.expect_tokens();
+
+    app.reregister("house", |client| client.skip_consent = false).await;
+    // What the user was asked about stays allowed; what they were not asked about never was by them.
+    rp.authorize(&person, &pkce, &[little, ("prompt", "none")]).await.code();
+    let page = rp.authorize(&person, &pkce, &[more, ("prompt", "none")]).await;
+    refused_at_the_client(&app, &page, "consent_required", "nobody was asked");
+    let page = rp.authorize(&person, &pkce, &[more]).await;
+    assert!(page.asks_for_consent(), "{page:?}");
+    // What was issued goes on, and is listed (ASVS 10.7.3).
+    app.introspect(tokens.access_token()).await.expect_active();
+    assert!(person.get("/account").await.body.contains("notes:read"));
+    person.decide(&page, "allow").await.code();
+    rp.authorize(&person, &pkce, &[more, ("prompt", "none")]).await.code();
 }
 
 async fn who_does_not_allow_it_sends_the_client_away_empty_handed(app: TestApp) {

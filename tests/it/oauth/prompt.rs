@@ -217,8 +217,12 @@ async fn an_id_token_hint_names_who_is_expected(app: TestApp) {
     refused_at_the_client(&app, &page, "login_required", "another user");
     let page = rp.authorize(&person, &pkce, &other).await;
     assert!(page.asks_to_sign_in(), "{page:?}");
+    let request = page.hidden("request");
     let page = person.sign_in(&page, "ada", PASSWORD).await;
-    assert!(page.asks_to_sign_in(), "ada is not whom the client asked for: {page:?}");
+    // §3.1.2.2: "... it SHOULD return an error, such as login_required", once, and the request has its answer.
+    refused_at_the_client(&app, &page, "login_required", "ada is not whom the client asked for");
+    person.get(&format!("/oauth/authorize/continue?request={request}")).await.expect_error_page(400);
+    let page = rp.authorize(&person, &pkce, &other).await;
     let page = person.sign_in(&page, "grace", PASSWORD).await;
     assert_eq!(id_claims(&rp, &page, &pkce).await["sub"], decode(&grace).1["sub"]);
 }

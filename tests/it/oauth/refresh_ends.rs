@@ -15,6 +15,7 @@ each_database!(
     a_disabled_user_loses_everything_for_good,
     a_deleted_user_loses_everything,
     a_disabled_client_loses_everything_for_good,
+    a_scope_that_the_client_lost_is_in_no_new_token,
     an_id_that_is_used_again_inherits_nothing,
     a_refresh_that_races_a_revocation_leaves_nothing_alive,
 );
@@ -246,4 +247,25 @@ async fn a_password_that_is_set_anew_ends_the_sessions_of_the_old_one(engine: cr
     let session = app.session_of(first.id_token());
     let ended = app.change(async |tx| tx.end_session(session, Ending::Everything, app.clock.now()).await).await;
     assert!(!ended, "it had ended before");
+}
+
+async fn a_scope_that_the_client_lost_is_in_no_new_token(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let asked = [("scope", "openid offline_access notes:read notes:write")];
+    let tokens = rp.sign_in_with(&app.person(), "ada", &asked).await;
+    let (person, pkce) = (app.person(), crate::support::Pkce::new());
+    let waiting = rp.code(&person, "ada", &pkce, &asked).await;
+
+    // ASVS 10.4.11; RFC 6749 §5.1: the answer says what it is.
+    app.reregister("web", |client| client.scope = "openid offline_access notes:read".into()).await;
+    let left = "notes:read offline_access openid";
+    let refreshed = rp.refresh(&tokens).await.expect_tokens();
+    assert_eq!(refreshed.scope(), left);
+    assert_eq!(app.introspect(refreshed.access_token()).await.expect_active()["scope"], left);
+    assert_eq!(rp.redeem(&waiting, &pkce).await.expect_tokens().scope(), left);
+
+    // The grant keeps what its user allowed: it comes back with the registration.
+    app.reregister("web", |client| client.scope = "openid offline_access notes:read notes:write".into()).await;
+    assert_eq!(rp.refresh(&refreshed).await.expect_tokens().scope(), "notes:read notes:write offline_access openid");
 }

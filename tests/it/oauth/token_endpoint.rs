@@ -11,6 +11,7 @@ each_database!(
     a_body_must_be_a_form_of_a_sane_size,
     parameters_must_be_readable_and_stand_there_once,
     a_grant_type_must_be_known_and_allowed,
+    a_token_is_for_this_issuer_or_for_nobody,
     only_post_is_answered,
     a_refusal_is_json_that_nobody_keeps,
 );
@@ -85,13 +86,7 @@ async fn parameters_must_be_readable_and_stand_there_once(app: TestApp) {
         let body = [CREDENTIALS.as_bytes(), bad].concat();
         post(&body).await.expect_error("invalid_request").expect_status(400);
     }
-    for fine in [
-        &b"&x=%C3%A9"[..],
-        b"&unknown=1",
-        b"&&",
-        b"&x",
-        b"&resource=https%3A%2F%2Fa.example&resource=https%3A%2F%2Fb.example",
-    ] {
+    for fine in [&b"&x=%C3%A9"[..], b"&unknown=1", b"&&", b"&x", b"&audience=a&audience=b", b"&resource=&resource="] {
         post(&[CREDENTIALS.as_bytes(), fine].concat()).await.expect_tokens();
     }
 }
@@ -167,4 +162,25 @@ async fn a_refusal_is_json_that_nobody_keeps(app: TestApp) {
     assert!(answer.body.len() < 500, "{}", answer.body.len());
     let answer = rp.client_credentials(&"long".repeat(1_000)).await.expect_error("invalid_scope");
     assert!(answer.body.len() < 500, "{}", answer.body.len());
+}
+
+async fn a_token_is_for_this_issuer_or_for_nobody(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let tokens = rp.sign_in("ada").await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let code = rp.code(&person, "ada", &pkce, &[]).await;
+    // RFC 8707 §2: "invalid_target: The requested resource is invalid, missing, unknown, or malformed."
+    let elsewhere = ("resource", "https://api.example");
+    rp.redeem_with(&code, &pkce, &[elsewhere]).await.expect_error("invalid_target").expect_status(400);
+    rp.refresh_with(tokens.refresh_token(), &[elsewhere]).await.expect_error("invalid_target");
+    let credentials = ("grant_type", "client_credentials");
+    rp.post("/oauth/token", &[credentials, elsewhere]).await.expect_error("invalid_target");
+    rp.post("/oauth/token", &[credentials, ("resource", app.issuer()), elsewhere]).await.expect_error("invalid_target");
+    // Nothing was burnt, and what we are is no other place.
+    let here = ("resource", app.issuer());
+    rp.redeem_with(&code, &pkce, &[here]).await.expect_tokens();
+    rp.refresh_with(tokens.refresh_token(), &[here]).await.expect_tokens();
+    let own = rp.post("/oauth/token", &[credentials, here]).await.expect_tokens();
+    assert_eq!(crate::support::party::decode(own.access_token()).1["aud"], app.issuer());
 }

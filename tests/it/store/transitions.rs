@@ -95,7 +95,17 @@ async fn a_waiting_request_belongs_to_its_browser_its_kind_and_its_time(app: Tes
     ] {
         assert!(!app.change(async |tx| tx.spend_pending(&wrong).await).await);
     }
+    // An account is chosen for a request that waits, by its own browser, and else nothing is written.
+    let session = SessionId::new(id());
+    let choose = async |request: &PendingRequest, now| app.store.choose_session(request, session, now).await.unwrap();
+    assert!(choose(&request, now).await);
+    let read = app.store.pending(PendingKind::Authorize, request.id, "a browser", now).await.unwrap();
+    assert_eq!(read.expect("it is there").chosen_session, Some(session));
+    assert!(!choose(&PendingRequest { browser: "another".to_owned(), ..request.clone() }, now).await);
+    assert!(!choose(&PendingRequest { kind: PendingKind::Logout, ..request.clone() }, now).await);
+    assert!(!choose(&request, request.expires_at).await);
     assert!(app.change(async |tx| tx.spend_pending(&request).await).await);
+    assert!(!choose(&request, now).await);
 }
 
 fn session_of(app: &TestApp, user: UserId) -> Session {
@@ -258,7 +268,7 @@ async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
         code_challenge: CodeChallenge::parse(CHALLENGE),
         created_at: now,
         code_expires_at: now.plus(Duration::from_secs(60)),
-        expires_at: now.plus(Duration::from_secs(86_400)),
+        ends_at: now.plus(Duration::from_secs(86_400)),
     };
     app.change(async |tx| {
         tx.grant_consent(ada, &web(), &grant.scope, now).await?;

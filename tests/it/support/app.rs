@@ -9,8 +9,8 @@ use std::time::Duration;
 use grantor::app::{Ambient, App};
 use grantor::config::Config;
 use grantor::crypto::{KeyRing, SystemRandom};
-use grantor::store::Store;
-use grantor::types::{Clock, SystemClock, Timestamp, User, UserId};
+use grantor::store::{Store, Stored};
+use grantor::types::{ClientMetadata, Clock, SystemClock, Timestamp, User, UserId};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
@@ -293,6 +293,18 @@ impl TestApp {
         let mut tx = self.store.begin().await.expect("the store answers");
         tx.disable_client(&id, self.clock.now()).await.expect("the client is disabled");
         tx.commit().await.expect("the client is disabled");
+    }
+
+    /// Changes what is registered of a client.
+    pub async fn reregister(&self, id: &str, change: impl FnOnce(&mut ClientMetadata)) {
+        let id = id.parse().expect("a client id");
+        let known = self.store.client(&id).await.expect("the store answers").expect("there is such a client");
+        let mut client = (*known).clone();
+        change(&mut client.metadata);
+        self.clock.advance(Duration::from_micros(1));
+        let now = self.clock.now();
+        let stored = self.change(async |tx| tx.update_client(&client, now).await).await;
+        assert_eq!(stored, Stored::Stored);
     }
 }
 

@@ -53,8 +53,11 @@ async fn a_method_that_is_not_for_an_address_is_refused_with_those_that_are(app:
         // RFC 9110 §15.5.6
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allowed)), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        // People are told on a page, programs by the status.
+        // People are told on a page, clients in JSON.
         assert_eq!(answer.body.contains("<h1"), PAGES.contains(&path) || path == "/account", "{path}");
+        if ENDPOINTS.contains(&path) {
+            answer.expect_error("invalid_request");
+        }
     }
 }
 

@@ -128,3 +128,34 @@ async fn a_strangers_text_stays_out_of_the_log() {
     assert!(log.contains("status=404") && log.contains("status=401"), "{log}");
     assert!(!log.contains("forged") && !log.contains("of-somebody"), "{log}");
 }
+
+/// ASVS 16.3.1, 16.3.3: who failed to authenticate, and what was revoked; each once, and only what happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_recorded_once() {
+    let folder = Folder::new();
+    let (process, url) = Process::serve(&folder, &[], &[]).await;
+    let create =
+        ["client", "create", "--name", "Robot", "--id", "robot", "--grant-type", "client_credentials", "--json"];
+    let client: Value = serde_json::from_str(&run(&folder, &create, "")).unwrap();
+    let http = http_client();
+    let post = async |id: &str, secret: &str, path: &str, fields: &[(&str, &str)]| {
+        let request = http.post(format!("{url}{path}")).basic_auth(id, Some(secret)).form(fields);
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let credentials = [("grant_type", "client_credentials")];
+    post("nobody-we-know", "x", "/oauth/token", &credentials).await.expect_status(401);
+    post("robot", "x", "/oauth/token", &credentials).await.expect_status(401);
+    let secret = client["client_secret"].as_str().unwrap();
+    let tokens = post("robot", secret, "/oauth/token", &credentials).await.expect_tokens();
+    for _ in 0..2 {
+        post("robot", secret, "/oauth/revoke", &[("token", tokens.access_token())]).await.expect_status(200);
+    }
+    process.terminate();
+    let (_, log) = process.ended().await;
+    let recorded = |event: &str, client: &str| {
+        log.lines().filter(|line| line.contains("audit") && line.contains(event) && line.contains(client)).count()
+    };
+    assert_eq!(recorded("client_authentication", "nobody-we-know"), 1, "{log}");
+    assert_eq!(recorded("client_authentication", "robot"), 1, "{log}");
+    assert_eq!(recorded("token_revoked", "robot"), 1, "{log}");
+}

@@ -14,6 +14,7 @@ each_database!(
     a_hint_or_a_client_that_does_not_fit_is_refused,
     what_needs_the_session_ends_with_it_and_the_rest_goes_on,
     nobody_signed_in_is_nobody_to_ask,
+    signing_out_may_lead_to_a_native_application,
     a_post_asks_the_browser_to_come_back_by_itself,
 );
 
@@ -204,4 +205,18 @@ async fn a_post_asks_the_browser_to_come_back_by_itself(app: TestApp) {
     assert!(answer.header("set-cookie").is_none());
     assert_eq!(person.get(&location).await.url, AFTER);
     assert!(!person.is_signed_in().await);
+}
+
+async fn signing_out_may_lead_to_a_native_application(app: TestApp) {
+    app.user("ada").await;
+    let out = "com.example.app:/out";
+    let rp = app.client("native").redirect_uris(&["com.example.app:/cb"]);
+    rp.with(|client| client.post_logout_redirect_uris = vec![out.parse().unwrap()]).create().await;
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    let page = ask(&person, &[("client_id", "native"), ("post_logout_redirect_uri", out)]).await;
+    // CSP3 §2.3.1: a browser that applies form-action to redirects would stay on the page otherwise.
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("form-action 'self' com.example.app:;"), "{policy}");
+    assert_eq!(answer(&person, &page, "sign_out").await.url, out);
 }
