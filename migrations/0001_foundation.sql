@@ -85,12 +85,15 @@ CREATE INDEX grants_client ON grants (client_id);
 CREATE INDEX grants_session ON grants (session_id);
 CREATE INDEX grants_expiry ON grants (expires_at);
 
--- Authorization and sign-out requests that wait for their user, bound to one browser, spent once.
+-- Authorization and sign-out requests that wait for their user, bound to one browser (or, while `browser` is empty, to
+-- the first that comes), spent once. `hint` is what an
+-- id_token_hint proved; the token itself is not kept.
 CREATE TABLE pending_requests (
     id             TEXT PRIMARY KEY,
     kind           TEXT NOT NULL,
     browser        TEXT NOT NULL,
     params         TEXT NOT NULL,
+    hint           TEXT,
     chosen_session TEXT,
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL

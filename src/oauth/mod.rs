@@ -22,6 +22,7 @@ pub mod client_auth;
 pub mod engine;
 pub mod error;
 pub mod grants;
+pub mod hint;
 pub mod introspect;
 pub mod issue;
 pub mod keys;

@@ -65,8 +65,27 @@ impl FromRequestParts<Shared> for PageQuery {
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, PageError> {
         let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY {
+            let error = invalid_request(format!("the query is longer than {MAX_QUERY} characters"));
+            return Err(Refused { status: StatusCode::URI_TOO_LONG, error }.into());
+        }
         Ok(Self(Params::parse(query.as_bytes()).map_err(|error| bad(error.to_string()))?))
     }
+}
+
+/// The longest query of a page, in characters: that of an authorization request with an `id_token_hint` is a fourth of it.
+const MAX_QUERY: usize = 8 * 1024;
+
+/// Holds a form that will be kept to the same bound.
+///
+/// # Errors
+/// When it is longer.
+pub fn bounded(params: &Params) -> Result<(), PageError> {
+    let length: usize = params.pairs().iter().map(|(name, value)| name.len() + value.len()).sum();
+    if length > MAX_QUERY {
+        return Err(bad(format!("the form is longer than {MAX_QUERY} characters")).into());
+    }
+    Ok(())
 }
 
 /// What is a little too long is read to its end all the same, and what is of the wrong type too: to close a connection

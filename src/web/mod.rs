@@ -27,9 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::{Random, random};
-use crate::oauth::{Context, Keys};
+use crate::oauth::{Context, Keys, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
-use crate::types::{Clock, Fault, Params, RequestId, Timestamp};
+use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
 use browser::Browser;
 
 /// What every handler may reach.
@@ -63,19 +63,19 @@ impl Services {
         format!("{}{path}", self.config.server.issuer.path())
     }
 
-    /// Keeps a request while its user is on our pages, bound to this browser.
-    async fn hold(
-        &self,
-        kind: PendingKind,
-        browser: &mut Browser,
-        params: Params,
-        now: Timestamp,
-    ) -> Result<RequestId, Fault> {
+    /// Keeps a request while its user is on our pages.
+    async fn hold(&self, request: Held<'_>, now: Timestamp) -> Result<RequestId, Fault> {
+        let kept: &[&str] = match request.kind {
+            PendingKind::Authorize => &authorize::KEPT,
+            PendingKind::Logout => &logout::KEPT,
+        };
+        let params = request.params.pairs().iter().filter(|(name, _)| kept.contains(&name.as_str()));
         let pending = PendingRequest {
             id: RequestId::new(random::uuid_v4(&*self.rng)),
-            kind,
-            browser: browser.open_id(self).await?,
-            params,
+            kind: request.kind,
+            browser: request.browser,
+            params: Params::from_pairs(params.cloned().collect()),
+            hint: request.hint.cloned(),
             chosen_session: None,
             created_at: now,
             expires_at: now.plus(self.config.authorization.request_lifetime),
@@ -83,6 +83,32 @@ impl Services {
         self.store.create_pending(&pending).await?;
         Ok(pending.id)
     }
+
+    /// The request that an address names, if it is this browser's, or nobody's yet: then it is from now on.
+    async fn claim(
+        &self,
+        kind: PendingKind,
+        browser: &mut Browser,
+        params: &Params,
+        now: Timestamp,
+    ) -> Result<Option<PendingRequest>, Fault> {
+        let Some(id) = params.get("request").and_then(RequestId::parse) else { return Ok(None) };
+        // The browser's record first: a request must not be bound to a browser that does not know it.
+        let owner = browser.open_id(self).await?;
+        match self.store.pending(kind, id, &owner, now).await? {
+            Some(own) => Ok(Some(own)),
+            None => self.store.adopt_pending(kind, id, &owner, now).await,
+        }
+    }
+}
+
+/// A request that must wait.
+struct Held<'a> {
+    kind: PendingKind,
+    /// Empty when it came without its browser's cookie.
+    browser: String,
+    params: &'a Params,
+    hint: Option<&'a Hint>,
 }
 
 /// Every route, under the path of the issuer.
@@ -107,6 +133,7 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/authorize", get(oauth::authorize::get).post(oauth::authorize::post).head(nothing))
         .route("/oauth/authorize/continue", get(oauth::authorize::resume).head(nothing))
         .route("/oauth/logout", get(oauth::logout::get).post(oauth::logout::post).head(nothing))
+        .route("/oauth/logout/continue", get(oauth::logout::resume).head(nothing))
         .route("/oauth/logout/confirm", get(pages::sign_out::show).post(pages::sign_out::answer))
         .route("/signed-out", get(pages::sign_out::done))
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))

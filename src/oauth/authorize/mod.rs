@@ -17,12 +17,12 @@ mod target;
 use std::sync::Arc;
 
 pub use code::Code;
-pub use request::{AuthorizationRequest, Prompt};
+pub use request::{AuthorizationRequest, MAX_STATE, Prompt};
 pub use target::{Answer, RedirectTarget};
 
 use super::{Context, Error, OAuthError};
 use crate::store::PendingRequest;
-use crate::types::{Client, Fault, Params, Scope, Session, SessionId, User};
+use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
 
 /// Who asks for what, and where the answer goes: everything that was proved of a request before anybody was asked.
 pub struct Validated {
@@ -74,14 +74,32 @@ pub struct NeedConsent {
     pub scope: Scope,
 }
 
-/// Steps 1 to 3.
+/// The parameters that steps 1 to 3 read again when a request goes on that has waited. `id_token_hint` is not among
+/// them: what it proved is kept in its place.
+pub const KEPT: [&str; 13] = [
+    "client_id",
+    "redirect_uri",
+    "response_mode",
+    "state",
+    "response_type",
+    "scope",
+    "resource",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "prompt",
+    "max_age",
+    "login_hint",
+];
+
+/// Steps 1 to 3; `kept` is what the hint of a request proved that has waited.
 ///
 /// # Errors
 /// To a page before client and redirect URI are proved, to the client after.
-pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
+pub async fn validate(cx: &Context, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
     let client = client::identify(cx, params).await?;
     let target = target::prove(&client, params)?;
-    match request::read(cx, &client, params) {
+    match request::read(cx, &client, params, kept) {
         Ok(request) => Ok(Validated { client, target, request }),
         Err(refusal) => Err(Refusal::Redirect(target, refusal)),
     }

@@ -6,10 +6,12 @@ use crate::oauth::error::{
     OAuthError, invalid_request, registration_not_supported, request_not_supported, request_uri_not_supported,
     unauthorized_client, unsupported_response_type,
 };
-use crate::oauth::issue::id_token;
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::{Context, engine, resource};
-use crate::types::{Client, CodeChallenge, GrantType, Params, PkcePolicy, Scope, UserId};
+use crate::oauth::{Context, engine, hint, resource};
+use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope};
+
+/// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
+pub const MAX_STATE: usize = 2_048;
 
 /// The parameters of an authorization request, checked.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct AuthorizationRequest {
     pub max_age: Option<Duration>,
     pub login_hint: Option<String>,
     /// Who the `id_token_hint` says is expected.
-    pub expected_user: Option<UserId>,
+    pub hint: Option<Hint>,
 }
 
 /// `prompt` (OpenID Connect Core §3.1.2.1).
@@ -35,7 +37,12 @@ pub struct Prompt {
     pub select_account: bool,
 }
 
-pub(super) fn read(cx: &Context, client: &Client, params: &Params) -> Result<AuthorizationRequest, OAuthError> {
+pub(super) fn read(
+    cx: &Context,
+    client: &Client,
+    params: &Params,
+    kept: Option<&Hint>,
+) -> Result<AuthorizationRequest, OAuthError> {
     // OpenID Connect Core §6: better refused than ignored.
     if params.get("request").is_some() {
         return Err(request_not_supported("request objects are not supported; send the parameters themselves"));
@@ -54,10 +61,10 @@ pub(super) fn read(cx: &Context, client: &Client, params: &Params) -> Result<Aut
     if !client.may_use(GrantType::AuthorizationCode) {
         return Err(unauthorized_client("the client is not registered for the authorization_code grant"));
     }
-    let state_is_printable = params.get("state").is_none_or(|state| state.bytes().all(|b| matches!(b, b' '..=b'~')));
-    if !state_is_printable {
-        // RFC 6749 §A.5
-        return Err(invalid_request("state must be printable ASCII"));
+    let state = params.get("state").unwrap_or_default();
+    // RFC 6749 §A.5
+    if state.len() > MAX_STATE || !state.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return Err(invalid_request(format!("state must be at most {MAX_STATE} printable ASCII characters")));
     }
 
     resource::check(cx, params)?;
@@ -68,7 +75,7 @@ pub(super) fn read(cx: &Context, client: &Client, params: &Params) -> Result<Aut
         prompt: prompt(params)?,
         max_age: max_age(params)?,
         login_hint: params.get("login_hint").map(short("login_hint")).transpose()?,
-        expected_user: id_token_hint(cx, client, params)?,
+        hint: id_token_hint(cx, client, params, kept)?,
         scope,
     })
 }
@@ -123,11 +130,18 @@ fn max_age(params: &Params) -> Result<Option<Duration>, OAuthError> {
 }
 
 /// OpenID Connect Core §3.1.2.1: an ID token that we issued to this client, expired ones too.
-fn id_token_hint(cx: &Context, client: &Client, params: &Params) -> Result<Option<UserId>, OAuthError> {
-    let Some(hint) = params.get("id_token_hint") else { return Ok(None) };
-    let claims = id_token::verify_hint(cx, hint).filter(|claims| claims.aud == client.id);
-    let claims = claims.ok_or_else(|| invalid_request("id_token_hint is not an ID token of this issuer and client"))?;
-    Ok(Some(claims.sub))
+fn id_token_hint(
+    cx: &Context,
+    client: &Client,
+    params: &Params,
+    kept: Option<&Hint>,
+) -> Result<Option<Hint>, OAuthError> {
+    let wrong = || invalid_request("id_token_hint is not an ID token of this issuer and client");
+    let hint = hint::read(cx, params, kept).map_err(|hint::Unproved| wrong())?;
+    if hint.as_ref().is_some_and(|hint| hint.client != client.id) {
+        return Err(wrong());
+    }
+    Ok(hint)
 }
 
 /// What is kept or shown has a bound.

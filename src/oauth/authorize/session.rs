@@ -21,7 +21,7 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
     let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
 
     // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
-    if request.expected_user.is_some_and(|expected| expected != user.id) {
+    if request.hint.as_ref().is_some_and(|hint| hint.user != user.id) {
         return Ok(match chosen {
             // They were asked, and are somebody else: to ask again would never end.
             Some(_) => Found::Missing(Step::Refuse(login_required("another user signed in than the one expected"))),

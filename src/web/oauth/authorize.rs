@@ -9,40 +9,54 @@ use crate::oauth::error::invalid_request;
 use crate::store::{PendingKind, PendingRequest};
 use crate::types::{Params, RequestId};
 use crate::web::browser::Browser;
-use crate::web::extract::{PageForm, PageQuery};
+use crate::web::extract::{PageForm, PageQuery, bounded};
 use crate::web::respond::{self, PageError};
-use crate::web::{Services, Shared};
+use crate::web::{Held, Services, Shared};
 
 type Page = Result<Response, PageError>;
 
 /// A request as it comes from a client.
 pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params).await {
+    let validated = match authorize::validate(&cx, &params, None).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal),
     };
     let visit = Visit { session: browser.session(), pending: None, allowed: false };
-    let pending = match authorize::next(&cx, &validated, &visit).await? {
-        step @ (Step::Ready(_) | Step::Refuse(_)) => return act(&services, &cx, &validated, &visit, step).await,
-        step => (step, services.hold(PendingKind::Authorize, &mut browser, params, cx.now).await?),
-    };
-    let (step, request) = pending;
+    let step = authorize::next(&cx, &validated, &visit).await?;
+    if let Step::Ready(_) | Step::Refuse(_) = step {
+        return act(&services, &cx, &validated, &visit, step).await;
+    }
+    let browser = browser.open_id(&services).await?;
+    let held = Held { kind: PendingKind::Authorize, browser, params: &params, hint: validated.request.hint.as_ref() };
+    let request = services.hold(held, cx.now).await?;
     Ok(respond::see_other(&services.path(&page_for(&step, request))))
 }
 
-/// OpenID Connect Core §3.1.2.1: POST too. It is cross-site, so it comes without our cookie: the browser is asked to
-/// come back by itself.
+/// OpenID Connect Core §3.1.2.1: POST too. It is cross-site, so it comes without our cookie: what is certain without it
+/// is answered, and the rest waits for the browser, which is asked to come back by itself.
 pub async fn post(State(services): State<Shared>, PageForm(params): PageForm) -> Page {
-    let fields: Vec<_> = params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Ok(respond::see_other(&respond::with_query(&services.path("/oauth/authorize"), &fields)))
+    bounded(&params)?;
+    let cx = services.context();
+    let validated = match authorize::validate(&cx, &params, None).await {
+        Ok(validated) => validated,
+        Err(refusal) => return refuse(&services, refusal),
+    };
+    let (browser, hint) = (String::new(), validated.request.hint.as_ref());
+    let request = services.hold(Held { kind: PendingKind::Authorize, browser, params: &params, hint }, cx.now).await?;
+    Ok(respond::see_other(&services.path(&resume_at(request))))
 }
 
-/// A request that waited for its user goes on.
-pub async fn resume(State(services): State<Shared>, browser: Browser, PageQuery(params): PageQuery) -> Page {
+/// A request that waited goes on.
+pub async fn resume(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
-    waiting.go_on(&services, &cx, &browser, false).await
+    let pending = services.claim(PendingKind::Authorize, &mut browser, &params, cx.now).await?.ok_or_else(gone)?;
+    Waiting::again(&cx, pending).await?.go_on(&services, &cx, &browser, false).await
+}
+
+/// The address at which a request goes on.
+fn resume_at(request: RequestId) -> String {
+    format!("/oauth/authorize/continue?request={request}")
 }
 
 /// There is no such request any more, or not in this browser.
@@ -70,7 +84,11 @@ impl Waiting {
         let id = params.get("request").and_then(RequestId::parse).ok_or_else(gone)?;
         let owner = browser.id().ok_or_else(gone)?;
         let pending = services.store.pending(PendingKind::Authorize, id, owner, cx.now).await?.ok_or_else(gone)?;
-        match authorize::validate(cx, &pending.params).await {
+        Self::again(cx, pending).await
+    }
+
+    async fn again(cx: &Context, pending: PendingRequest) -> Result<Self, PageError> {
+        match authorize::validate(cx, &pending.params, pending.hint.as_ref()).await {
             Ok(validated) => Ok(Self { pending, validated }),
             Err(Refusal::Page(error) | Refusal::Redirect(_, error)) => Err(error.into()),
             Err(Refusal::Fault(fault)) => Err(fault.into()),
@@ -104,7 +122,7 @@ impl Waiting {
 
     /// The address at which it goes on.
     pub fn resume_at(&self) -> String {
-        format!("/oauth/authorize/continue?request={}", self.pending.id)
+        resume_at(self.pending.id)
     }
 
     /// Tells the client that its user turned away.

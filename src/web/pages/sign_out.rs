@@ -12,6 +12,7 @@ use crate::store::{Ending, PendingKind, PendingRequest};
 use crate::types::{Params, RequestId, redirect_uri};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
+use crate::web::oauth::logout::spend;
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
 
@@ -64,9 +65,7 @@ pub async fn answer(State(services): State<Shared>, mut browser: Browser, PageFo
     }
     let waiting = waiting(&services, &cx, &browser, &params).await?;
     if let Some((pending, _)) = &waiting {
-        let mut tx = services.store.begin().await?;
-        tx.spend_pending(pending).await?;
-        tx.commit().await?;
+        spend(&services, pending).await?;
     }
     // ASVS 7.4.1: on the server first; the cookie is a courtesy.
     if let Some(session) = browser.session() {
@@ -107,6 +106,6 @@ async fn waiting(
         return Ok(None);
     };
     let Some(pending) = services.store.pending(PendingKind::Logout, id, owner, cx.now).await? else { return Ok(None) };
-    let logout = logout::read(cx, &pending.params).await?;
+    let logout = logout::read(cx, &pending.params, pending.hint.as_ref()).await?;
     Ok(Some((pending, logout)))
 }

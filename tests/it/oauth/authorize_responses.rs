@@ -131,7 +131,7 @@ async fn a_request_may_be_posted(app: TestApp) {
 
     // It is answered with a redirect that a browser follows with its cookies, by GET (OAuth 2.1 §7.5.3).
     let answer = app.post("/oauth/authorize", &fields).await.expect_status(303);
-    assert!(answer.header("location").is_some_and(|to| to.starts_with("/oauth/authorize?")), "{answer:?}");
+    assert!(answer.header("location").is_some_and(|to| to.starts_with("/oauth/authorize/continue?")), "{answer:?}");
 
     let body = crate::support::party::encode(&request);
     for (kind, status) in [("application/json", 400), ("text/plain", 400), ("multipart/form-data; boundary=x", 400)] {

@@ -1,5 +1,6 @@
 mod authorize;
 mod authorize_responses;
+mod authorize_waits;
 mod client_auth;
 mod client_credentials;
 mod code;

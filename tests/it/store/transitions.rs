@@ -17,6 +17,7 @@ use crate::support::behind::at_once;
 
 each_database!(
     a_waiting_request_is_spent_once,
+    a_request_that_is_nobodys_yet_goes_to_one_browser,
     a_waiting_request_belongs_to_its_browser_its_kind_and_its_time,
     a_session_ends_once,
     a_user_is_disabled_once,
@@ -63,6 +64,7 @@ fn waiting(app: &TestApp) -> PendingRequest {
         kind: PendingKind::Authorize,
         browser: "a browser".to_owned(),
         params: Params::parse(b"client_id=web&state=%22%27%3B--").expect("parameters"),
+        hint: None,
         chosen_session: None,
         created_at: app.clock.now(),
         expires_at: app.clock.now().plus(Duration::from_secs(60)),
@@ -76,6 +78,27 @@ async fn a_waiting_request_is_spent_once(app: TestApp) {
     assert_eq!(spent.iter().filter(|spent| **spent).count(), 1);
     let gone = app.store.pending(PendingKind::Authorize, request.id, "a browser", app.clock.now()).await.unwrap();
     assert!(gone.is_none());
+}
+
+async fn a_request_that_is_nobodys_yet_goes_to_one_browser(app: TestApp) {
+    let request = PendingRequest { browser: String::new(), ..waiting(&app) };
+    app.store.create_pending(&request).await.unwrap();
+    let now = app.clock.now();
+    let adopt = async |store: &Store, kind, browser: &str, now| {
+        store.adopt_pending(kind, request.id, browser, now).await.unwrap()
+    };
+    assert!(adopt(&app.store, PendingKind::Logout, "a", now).await.is_none());
+    assert!(adopt(&app.store, PendingKind::Authorize, "a", request.expires_at).await.is_none());
+    let won = raced(&app, async |store| {
+        let browser = id().to_string();
+        adopt(store, PendingKind::Authorize, &browser, now).await.map(|adopted| (browser, adopted))
+    })
+    .await;
+    let won: Vec<_> = won.into_iter().flatten().collect();
+    let [(browser, adopted)] = &won[..] else { panic!("{} browsers got it", won.len()) };
+    assert_eq!((&adopted.browser, adopted.params.pairs()), (browser, request.params.pairs()));
+    assert!(app.store.pending(PendingKind::Authorize, request.id, browser, now).await.unwrap().is_some());
+    assert!(app.store.pending(PendingKind::Authorize, request.id, "", now).await.unwrap().is_none());
 }
 
 async fn a_waiting_request_belongs_to_its_browser_its_kind_and_its_time(app: TestApp) {

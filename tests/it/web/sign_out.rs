@@ -198,13 +198,36 @@ async fn a_post_asks_the_browser_to_come_back_by_itself(app: TestApp) {
     let person = app.person();
     let tokens = rp.sign_in_with(&person, "ada", &[]).await;
     // RP-Initiated Logout §2. Cross-site, so without the cookie.
-    let fields = [("id_token_hint", tokens.id_token()), ("post_logout_redirect_uri", AFTER)];
-    let answer = app.post("/oauth/logout", &fields).await.expect_status(303);
-    let location = answer.header("location").unwrap().to_owned();
-    assert!(location.starts_with("/oauth/logout?"), "{location}");
-    assert!(answer.header("set-cookie").is_none());
-    assert_eq!(person.get(&location).await.url, AFTER);
+    let proved = [("id_token_hint", tokens.id_token()), ("post_logout_redirect_uri", AFTER), ("state", "s")];
+    let location = posted(&app, &proved).await;
+    assert_eq!(person.get(&location).await.url, format!("{AFTER}&state=s"));
     assert!(!person.is_signed_in().await);
+    // Once, and for the browser that came for it alone.
+    person.get(&location).await.expect_error_page(400);
+
+    let page = person.get(&posted(&app, &proved).await).await;
+    assert_eq!(page.url, format!("{AFTER}&state=s"), "nobody is signed in");
+    person.sign_in_to_account("ada").await;
+    let location = posted(&app, &[("client_id", "web"), ("post_logout_redirect_uri", AFTER)]).await;
+    let page = person.get(&location).await;
+    assert!(asks(&page) && page.body.contains("Lighthouse"), "{page:?}");
+    app.person().get(&location).await.expect_error_page(400);
+    assert_eq!(answer(&person, &page, "sign_out").await.url, AFTER);
+    assert_eq!(app.count("pending_requests").await, 0);
+
+    // What is certain without the browser is answered at once.
+    let wrong = [("client_id", "web"), ("post_logout_redirect_uri", "https://evil.example/")];
+    app.post("/oauth/logout", &wrong).await.expect_status(400);
+}
+
+/// Where a posted request sends the browser: to an address with nothing of it.
+async fn posted(app: &TestApp, fields: &[(&str, &str)]) -> String {
+    let answer = app.post("/oauth/logout", fields).await.expect_status(303);
+    assert!(answer.header("set-cookie").is_none());
+    let location = answer.header("location").unwrap().to_owned();
+    let id = location.strip_prefix("/oauth/logout/continue?request=").unwrap_or_else(|| panic!("{location}"));
+    assert!(grantor::types::RequestId::parse(id).is_some(), "{location}");
+    location
 }
 
 async fn signing_out_may_lead_to_a_native_application(app: TestApp) {
