@@ -53,7 +53,8 @@ async fn context(app: &App, config: &Config) -> Context {
     let Ambient { clock, rng } = Ambient::system();
     let ring = data::key_ring(config, &*rng).expect("the key ring is there");
     let store = app.store().clone();
-    let keys = Keys::open(&store, ring, &config.keys.algorithms, &*rng, clock.now()).await.expect("the keys open");
+    let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), clock.now()).await;
+    let keys = keys.expect("the keys open");
     Context { config: Arc::new(config.clone()), store, keys: keys.snapshot(), rng, now: clock.now() }
 }
 

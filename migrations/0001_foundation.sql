@@ -74,6 +74,8 @@ CREATE TABLE grants (
     refresh_expires_at BIGINT,
     refresh_key        TEXT,
     created_at         BIGINT NOT NULL,
+    -- The end that was decided when it was allowed; until its code is redeemed, the row itself expires with the code.
+    ends_at            BIGINT NOT NULL,
     expires_at         BIGINT NOT NULL,
     revoked_at         BIGINT,
     revoked_because    TEXT

@@ -2,7 +2,11 @@
 //!
 //! Imports go downwards only (a test holds it):
 //! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
+//! `telemetry` stands above `config` alone. `demo` is a stranger: a relying party that `cli` starts.
 //! `docs/architecture.md` is the map.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::dbg_macro, clippy::todo, clippy::unimplemented)]
 
 pub mod account;
 pub mod app;

@@ -56,11 +56,6 @@ impl PasswordRules {
         })
     }
 
-    /// The fewest characters that a password has.
-    pub fn min_length(&self) -> usize {
-        self.min_length
-    }
-
     /// Judges a new password; `context` is what is known of its user: username, local part of the address, name.
     ///
     /// # Errors
@@ -196,7 +191,6 @@ mod tests {
     #[test]
     fn the_shortest_password_is_a_setting() {
         let rules = rules("[password]\nmin_length = 8\n");
-        assert_eq!(rules.min_length(), 8);
         assert_eq!(check(&rules, "jL5-kwz2"), Ok(()));
         assert_eq!(check(&rules, "jL5-kwz"), Err(PasswordProblem::TooShort { least: 8 }));
         assert_eq!(check(&rules, "iloveyou"), Err(PasswordProblem::Common));

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom};
 use crate::jobs;
-use crate::oauth::{Keys, engine};
+use crate::oauth::Keys;
 use crate::store::Store;
 use crate::types::{Clock, SystemClock};
 use crate::web::{self, Services};
@@ -56,12 +56,11 @@ impl App {
     /// # Errors
     /// In words that say what to do.
     pub async fn start(config: Config, ambient: Ambient) -> anyhow::Result<Self> {
-        check_scopes(&config)?;
         data::prepare(&config)?;
         let ring = data::key_ring(&config, &*ambient.rng)?;
         let store = data::open_store(&config, ambient.clock.clone()).await?;
         let now = ambient.clock.now();
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, &*ambient.rng, now).await;
+        let keys = Keys::open(&store, ring, &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         store.read_changes().await.map_err(|fault| anyhow!("{fault}"))?;
 
@@ -113,7 +112,7 @@ impl App {
             stopping.graceful_shutdown(Some(patience));
         });
         listener.set_nonblocking(true)?;
-        let service = self.router.clone().into_make_service();
+        let service = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
         match self.config.tls.files() {
             None => {
                 let mut server = axum_server::from_tcp(listener)?.handle(handle);
@@ -156,15 +155,4 @@ pub fn password_hashing(config: &Config) -> anyhow::Result<PasswordHashing> {
     let params =
         Params { memory_kib: password.memory_kib, iterations: password.iterations, parallelism: password.parallelism };
     PasswordHashing::new(params, password.workers, password.queue).map_err(|why| anyhow!("[password]: {why}"))
-}
-
-/// The grammar of a scope is the protocol's to know, so the scopes of the configuration are checked here.
-fn check_scopes(config: &Config) -> anyhow::Result<()> {
-    let names = config.scopes.0.keys().map(|name| ("scopes", name.as_str()));
-    let default =
-        config.authorization.default_scope.iter().map(|scope| ("authorization.default_scope", scope.as_str()));
-    for (key, text) in names.chain(default) {
-        engine::scope(text).map_err(|error| anyhow!("config error: {key}: {text:?}: {}", error.description))?;
-    }
-    Ok(())
 }

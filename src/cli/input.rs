@@ -65,8 +65,11 @@ fn check_client_secret(secret: &str) -> Result<(), Usage> {
     Ok(())
 }
 
-/// Scope tokens between spaces (RFC 6749 §3.3).
+/// Scope tokens between spaces (RFC 6749 §3.3); here, unlike in a request, it can be none.
 pub fn scope(text: &str) -> Result<Scope, String> {
+    if text.is_empty() {
+        return Ok(Scope::default());
+    }
     engine::scope(text).map_err(|error| error.description.into_owned())
 }
 

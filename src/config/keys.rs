@@ -1,4 +1,4 @@
-//! `[keys]`: the signing keys that the server makes and rotates.
+//! `[keys]`: the signing keys that the server makes. Nothing rotates them yet.
 
 use serde::Deserialize;
 

@@ -11,15 +11,10 @@ pub enum TokenType {
     IdToken,
     /// Ours alone: nobody else reads it.
     RefreshToken,
-    /// OIDC Back-Channel Logout §2.4.
-    LogoutToken,
-    /// A signed introspection response, RFC 9701 §5.
-    Introspection,
 }
 
 impl TokenType {
-    pub(super) const ALL: [Self; 5] =
-        [Self::AccessToken, Self::IdToken, Self::RefreshToken, Self::LogoutToken, Self::Introspection];
+    pub(super) const ALL: [Self; 3] = [Self::AccessToken, Self::IdToken, Self::RefreshToken];
 
     /// The `typ` of its header.
     pub const fn as_str(self) -> &'static str {
@@ -27,8 +22,6 @@ impl TokenType {
             Self::AccessToken => "at+jwt",
             Self::IdToken => "JWT",
             Self::RefreshToken => "rt+jwt",
-            Self::LogoutToken => "logout+jwt",
-            Self::Introspection => "token-introspection+jwt",
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use zeroize::Zeroizing;
 
 use crate::crypto::random::{self, Random};
 use crate::crypto::{KeyRing, SigningKey, VerifyingKey};
@@ -18,8 +19,8 @@ struct Key {
 }
 
 impl Key {
-    fn is_active(&self, now: Timestamp) -> bool {
-        self.active_from <= now && self.retired_at.is_none_or(|retired_at| now < retired_at)
+    fn is_retired(&self, now: Timestamp) -> bool {
+        self.retired_at.is_some_and(|retired_at| retired_at <= now)
     }
 }
 
@@ -41,12 +42,16 @@ impl KeySet {
         Self { keys, by_id, jwks }
     }
 
-    /// The key that signs now.
+    /// The key that signs now: the newest that is active. Where the clock is behind that of the node which made the
+    /// first key, none is active yet; then it is the one that will be next.
     ///
     /// # Errors
     /// When there is none, which start-up rules out for every algorithm that can be configured.
     pub fn active(&self, algorithm: Algorithm, now: Timestamp) -> Result<&SigningKey, Fault> {
-        let key = self.keys.iter().find(|key| key.signing.algorithm() == algorithm && key.is_active(now));
+        let in_use = |key: &&Key| key.signing.algorithm() == algorithm && !key.is_retired(now);
+        let mut newest_first = self.keys.iter().filter(in_use);
+        let active = newest_first.clone().find(|key| key.active_from <= now);
+        let key = active.or_else(|| newest_first.next_back());
         key.map(|key| &key.signing).ok_or_else(|| Fault::because(format!("there is no active {algorithm} key")))
     }
 
@@ -63,15 +68,6 @@ impl KeySet {
     /// The JWK Set document (RFC 7517 §5).
     pub fn jwks(&self) -> Arc<str> {
         self.jwks.clone()
-    }
-
-    /// The asymmetric algorithms that this node signs with.
-    pub fn algorithms(&self) -> Vec<Algorithm> {
-        let mut algorithms: Vec<_> = self.keys.iter().map(|key| key.signing.algorithm()).collect();
-        algorithms.retain(|algorithm| algorithm.is_asymmetric());
-        algorithms.sort_unstable();
-        algorithms.dedup();
-        algorithms
     }
 }
 
@@ -90,23 +86,24 @@ impl Keys {
         store: &Store,
         ring: KeyRing,
         algorithms: &[Algorithm],
-        rng: &dyn Random,
+        rng: Arc<dyn Random>,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let mut wanted: Vec<_> = algorithms.to_vec();
-        wanted.push(Algorithm::Hs256);
-        let complete = |keys: &[SealedKey]| wanted.iter().all(|alg| keys.iter().any(|key| key.algorithm == *alg));
+        let in_use = |key: &SealedKey| key.retired_at.is_none_or(|retired_at| now < retired_at);
+        let lacks = |keys: &[SealedKey], algorithm| !keys.iter().any(|key| key.algorithm == algorithm && in_use(key));
+        let wanted = algorithms.iter().copied().chain([Algorithm::Hs256]);
 
         let mut sealed = store.keys().await?;
-        if !complete(&sealed) {
+        let missing: Vec<_> = wanted.filter(|algorithm| lacks(&sealed, *algorithm)).collect();
+        if !missing.is_empty() {
+            // Before the transaction: to find an RSA key takes up to seconds, and the other nodes wait for the lock.
+            let made = make(missing, rng.clone()).await?;
             let mut tx = store.begin().await?;
             tx.lock_keys().await?;
             sealed = tx.keys().await?;
-            let missing: Vec<_> =
-                wanted.iter().filter(|alg| !sealed.iter().any(|key| key.algorithm == **alg)).collect();
-            for algorithm in missing {
-                let key = new_key(*algorithm, &ring, rng, now)?;
-                tx.insert_key(&key).await?;
+            // What another node has made in the meantime counts.
+            for key in made.iter().filter(|key| lacks(&sealed, key.algorithm)) {
+                tx.insert_key(&key.seal(&ring, &*rng, now)).await?;
             }
             // In the order in which every node reads them, so that all publish one and the same document.
             sealed = tx.keys().await?;
@@ -136,15 +133,35 @@ fn seal_context(id: &str, algorithm: Algorithm) -> String {
     format!("signing_keys:{algorithm}:{id}")
 }
 
-fn new_key(algorithm: Algorithm, ring: &KeyRing, rng: &dyn Random, now: Timestamp) -> Result<SealedKey, Fault> {
-    let material = SigningKey::generate(algorithm, rng).map_err(Fault::internal)?;
-    let id = if algorithm.is_asymmetric() {
-        SigningKey::kid_of(algorithm, &material).map_err(Fault::internal)?
-    } else {
-        random::token(rng, 16)
-    };
-    let sealed = ring.seal(rng, &seal_context(&id, algorithm), &material);
-    Ok(SealedKey { id, algorithm, sealed, created_at: now, active_from: now, retired_at: None })
+/// A key that is not stored yet.
+struct NewKey {
+    id: String,
+    algorithm: Algorithm,
+    material: Zeroizing<Vec<u8>>,
+}
+
+/// Makes keys on a thread where they keep nobody waiting.
+async fn make(algorithms: Vec<Algorithm>, rng: Arc<dyn Random>) -> Result<Vec<NewKey>, Fault> {
+    let make = move || algorithms.into_iter().map(|algorithm| NewKey::make(algorithm, &*rng)).collect();
+    tokio::task::spawn_blocking(make).await.map_err(Fault::internal)?
+}
+
+impl NewKey {
+    fn make(algorithm: Algorithm, rng: &dyn Random) -> Result<Self, Fault> {
+        let material = SigningKey::generate(algorithm, rng).map_err(Fault::internal)?;
+        let id = if algorithm.is_asymmetric() {
+            SigningKey::kid_of(algorithm, &material).map_err(Fault::internal)?
+        } else {
+            random::token(rng, 16)
+        };
+        Ok(Self { id, algorithm, material })
+    }
+
+    fn seal(&self, ring: &KeyRing, rng: &dyn Random, now: Timestamp) -> SealedKey {
+        let sealed = ring.seal(rng, &seal_context(&self.id, self.algorithm), &self.material);
+        let (id, algorithm) = (self.id.clone(), self.algorithm);
+        SealedKey { id, algorithm, sealed, created_at: now, active_from: now, retired_at: None }
+    }
 }
 
 fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<KeySet, Fault> {
@@ -160,4 +177,43 @@ fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<KeySet, Fault> {
         Ok::<_, Fault>(Key { signing, active_from: key.active_from, retired_at: key.retired_at })
     });
     Ok(KeySet::new(keys.collect::<Result<_, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SystemRandom;
+
+    const ALGORITHM: Algorithm = Algorithm::Es256;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    /// Keys by what they are called, from when on they sign, and until when.
+    fn set(lives: &[(&str, i64, Option<i64>)]) -> KeySet {
+        let material = SigningKey::generate(ALGORITHM, &SystemRandom::new()).unwrap();
+        let key = |&(kid, active_from, retired_at): &(&str, i64, Option<i64>)| Key {
+            signing: SigningKey::parse(kid.to_owned(), ALGORITHM, &material).unwrap(),
+            active_from: at(active_from),
+            retired_at: retired_at.map(at),
+        };
+        KeySet::new(lives.iter().map(key).collect())
+    }
+
+    #[test]
+    fn the_newest_active_key_signs() {
+        let keys = set(&[("old", 0, Some(100)), ("new", 50, None), ("next", 200, None)]);
+        for (now, kid) in [(0, "old"), (49, "old"), (50, "new"), (150, "new"), (200, "next"), (999, "next")] {
+            assert_eq!(keys.active(ALGORITHM, at(now)).unwrap().kid(), kid, "{now}");
+        }
+        assert!(keys.active(Algorithm::Rs256, at(50)).is_err());
+        assert!(set(&[("old", 0, Some(100))]).active(ALGORITHM, at(100)).is_err());
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_behind_signs_with_the_key_that_will_be_first() {
+        let keys = set(&[("next", 200, None), ("first", 100, None), ("gone", 50, Some(90))]);
+        assert_eq!(keys.active(ALGORITHM, at(99)).unwrap().kid(), "first");
+    }
 }

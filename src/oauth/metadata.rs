@@ -14,8 +14,8 @@ pub fn document(cx: &Context) -> Value {
     let confidential: Vec<_> =
         AuthMethod::ALL.into_iter().filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
-    // HS256 and the key of another purpose are told apart by what the set publishes.
-    let id_token_algs: Vec<_> = cx.keys.algorithms().into_iter().map(|alg| alg.as_str()).collect();
+    // What a client can be registered for. The keys of an algorithm that is configured no more still verify.
+    let id_token_algs: Vec<_> = cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect();
     let mut claims: BTreeSet<&str> = CLAIMS_OF_SCOPE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
     claims.extend(["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]);
 

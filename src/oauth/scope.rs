@@ -20,7 +20,7 @@ pub const STANDARD: [&str; 6] = [OPENID, "profile", "email", "address", "phone",
 pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<Scope, OAuthError> {
     let Some(asked) = asked else { return Ok(default(cx, client)) };
     let scope = engine::scope(asked)?;
-    if !engine::is_within(&scope, &client.metadata.scope) {
+    if !scope.is_within(&client.metadata.scope) {
         let beyond = Scope::from_tokens(scope.tokens().filter(|token| !client.metadata.scope.contains(token)));
         return Err(invalid_scope(format!("the client is not registered for the scope {beyond}")));
     }

@@ -35,8 +35,8 @@ pub struct NewGrant {
     pub code_challenge: Option<CodeChallenge>,
     pub created_at: Timestamp,
     pub code_expires_at: Timestamp,
-    /// The end of the grant, whatever is refreshed.
-    pub expires_at: Timestamp,
+    /// The end of the grant once it is redeemed, whatever is refreshed.
+    pub ends_at: Timestamp,
 }
 
 /// An active grant, as tokens are made of it.
@@ -195,9 +195,9 @@ row!(
 
 async fn insert<'a, P: PgExecutor<'a>, S: SqliteExecutor<'a>>(on: On<P, S>, grant: &NewGrant) -> Result<(), Fault> {
     const INSERT: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
-            authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, generation,
-            created_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $15, $16)";
+            authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at, generation,
+            created_at, ends_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16)";
     let methods = serde_json::to_string(&grant.authentication.methods).map_err(Fault::internal)?;
     on!(on, db => query(INSERT)
         .bind(grant.id.to_string())
@@ -215,7 +215,7 @@ async fn insert<'a, P: PgExecutor<'a>, S: SqliteExecutor<'a>>(on: On<P, S>, gran
         .bind(grant.code_challenge.as_ref().map_or("", CodeChallenge::as_str))
         .bind(grant.code_expires_at.micros())
         .bind(grant.created_at.micros())
-        .bind(grant.expires_at.micros())
+        .bind(grant.ends_at.micros())
         .execute(db)
         .await
         .map(|_| ()))?;
@@ -237,8 +237,9 @@ impl Store {
         terms: &RefreshTerms<'_>,
         now: Timestamp,
     ) -> Result<Redemption, Fault> {
-        const REDEEM: &str = "UPDATE grants SET redeemed_at = $6, rotated_at = $6, refresh_key = $7,
-                refresh_expires_at = CASE WHEN $8 < expires_at THEN $8 ELSE expires_at END
+        const REDEEM: &str =
+            "UPDATE grants SET redeemed_at = $6, rotated_at = $6, refresh_key = $7, expires_at = ends_at,
+                refresh_expires_at = CASE WHEN $8 < ends_at THEN $8 ELSE ends_at END
             WHERE id = $1 AND code_hash = $2 AND client_id = $3 AND code_challenge = $4
               AND redirect_uri = COALESCE($5, redirect_uri)
               AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > $6

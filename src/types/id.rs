@@ -19,10 +19,6 @@ macro_rules! uuid_id {
                 Self(uuid)
             }
 
-            pub const fn uuid(self) -> Uuid {
-                self.0
-            }
-
             /// `None` unless `text` is what `Display` prints.
             pub fn parse(text: &str) -> Option<Self> {
                 let uuid = Uuid::try_parse(text).ok()?;

@@ -91,7 +91,10 @@ mod tests {
         assert_eq!(Scope::from("b a").as_str(), "a b");
         assert!(Scope::from("").is_empty());
         assert!(Scope::from("a").is_within(&Scope::from("b a")));
-        assert!(!Scope::from("a c").is_within(&Scope::from("b a")));
+        assert!(Scope::from("").is_within(&Scope::from("a")));
+        for beyond in ["a c", "c", "ab", "A"] {
+            assert!(!Scope::from(beyond).is_within(&Scope::from("b a")), "{beyond}");
+        }
         assert_eq!(Scope::from("a b").without("a"), Scope::from("b"));
         assert_eq!(Scope::from("a").union(&Scope::from("c b")).as_str(), "a b c");
     }

@@ -112,7 +112,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         created_at: cx.now,
         code_expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.
-        expires_at: if offline { end } else { end.min(session.expires_at) },
+        ends_at: if offline { end } else { end.min(session.expires_at) },
     }
 }
 

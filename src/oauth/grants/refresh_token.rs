@@ -42,7 +42,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
 
     // RFC 6749 §6: "MUST NOT include any scope not originally granted".
     let scope = request.scope.unwrap_or_else(|| claims.scope.clone());
-    if !engine::is_within(&scope, &claims.scope) {
+    if !scope.is_within(&claims.scope) {
         return Err(invalid_scope("the scope asks for more than was granted").into());
     }
     let scope = still_registered(client, &scope);

@@ -9,6 +9,7 @@ mod consent;
 mod cors;
 mod id_token;
 mod introspection;
+mod keys;
 mod metadata;
 mod pkce;
 mod prompt;

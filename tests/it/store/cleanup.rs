@@ -12,41 +12,39 @@ each_database!(
     a_late_replay_is_still_told_from_nonsense,
     more_than_one_batch_goes_in_one_round,
     two_nodes_sweep_at_once,
+    a_code_that_nobody_redeemed_leaves_nothing,
 );
 
 const DAY: u64 = 86_400;
 
 async fn a_session_that_expired_ends_with_its_tokens(app: TestApp) {
     app.user("ada").await;
-    let longest = std::time::Duration::from_secs(3_600);
-    let rp = app.client("web").with(|client| client.access_token_lifetime = Some(longest)).create().await;
-    let (old, young) = (app.person(), app.person());
+    let rp = app.client("web").create().await;
+    let (idle, busy) = (app.person(), app.person());
     let follows = [("scope", "openid")];
-    rp.sign_in_with(&old, "ada", &follows).await;
-    // The session ends by its idle day; the token of its last minute would live for an hour.
-    app.advance(DAY - 60);
-    let late = rp.sign_in_with(&app.person(), "ada", &follows).await;
-    let stays = rp.sign_in_with(&young, "ada", &follows).await;
+    let late = rp.sign_in_with(&idle, "ada", &follows).await;
+    let stays = rp.sign_in_with(&busy, "ada", &follows).await;
     let session = app.session_of(late.id_token());
-    let ended =
-        format!("UPDATE sessions SET idle_expires_at = {} WHERE id = '{session}'", app.clock.now().micros() + 1);
-    assert_eq!(app.sql(&ended).await, 1);
-    app.advance(61);
-    app.introspect(late.access_token()).await.expect_active();
+    let soon = app.clock.now().micros() + 60_000_000;
+    assert_eq!(app.sql(&format!("UPDATE sessions SET idle_expires_at = {soon} WHERE id = '{session}'")).await, 1);
 
+    app.advance(59);
+    app.sweep().await;
+    app.introspect(late.access_token()).await.expect_active();
+    app.advance(1);
     app.sweep().await;
 
+    // Its tokens would live for another nine minutes.
     app.introspect(late.access_token()).await.expect_inactive();
-    rp.userinfo(late.access_token()).await.expect_status(401);
+    rp.userinfo(late.access_token()).await.expect_error("invalid_token").expect_status(401);
     app.introspect(stays.access_token()).await.expect_active();
     assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
-    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 2);
-    // The browser has to sign in again.
-    assert!(rp.authorize(&old, &Pkce::new(), &[]).await.asks_to_sign_in());
-    assert!(rp.authorize(&young, &Pkce::new(), &follows).await.param("code").is_some());
+    // The browser has to sign in again; the other need not.
+    assert!(rp.authorize(&idle, &Pkce::new(), &follows).await.asks_to_sign_in());
+    assert!(rp.authorize(&busy, &Pkce::new(), &follows).await.param("code").is_some());
     // A second round finds nothing to do.
     app.sweep().await;
-    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 2);
+    assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 1);
 }
 
 async fn what_nobody_needs_any_more_goes(app: TestApp) {
@@ -160,4 +158,19 @@ async fn two_nodes_sweep_at_once(app: TestApp) {
     assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 5, "each ends once");
     assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
     other.close().await;
+}
+
+async fn a_code_that_nobody_redeemed_leaves_nothing(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let person = app.person();
+    rp.code(&person, "ada", &Pkce::new(), &[]).await;
+    let kept = rp.sign_in_with(&person, "ada", &[]).await;
+    person.sign_out().await;
+
+    // It asked for offline_access, which would have lasted for 90 days.
+    app.advance(DAY + 3_600);
+    app.sweep().await;
+    assert_eq!(app.count("grants").await, 1);
+    rp.refresh(&kept).await.expect_tokens();
 }

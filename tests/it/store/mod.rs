@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod feed;
+mod feed_log;
 mod outage;
 mod schema;
 mod statements;

@@ -291,7 +291,7 @@ async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
         code_challenge: CodeChallenge::parse(CHALLENGE),
         created_at: now,
         code_expires_at: now.plus(Duration::from_secs(60)),
-        expires_at: now.plus(Duration::from_secs(86_400)),
+        ends_at: now.plus(Duration::from_secs(86_400)),
     };
     app.change(async |tx| {
         tx.grant_consent(ada, &web(), &grant.scope, now).await?;

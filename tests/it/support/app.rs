@@ -244,7 +244,7 @@ impl TestApp {
         };
         change(&mut user);
         let hashing = grantor::app::password_hashing(&self.config).expect("the hasher starts");
-        let hash = hashing.hash(PASSWORD.into(), &rng).await.ok().expect("the hasher has time");
+        let hash = hashing.hash(PASSWORD.into(), &rng).await.expect("the hasher has time");
         let mut tx = self.store.begin().await.expect("the store answers");
         tx.insert_user(&user, Some(&hash)).await.expect("the user is stored");
         tx.commit().await.expect("the user is stored");

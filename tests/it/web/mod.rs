@@ -1,6 +1,7 @@
 //! What browsers and whoever runs it meet: pages, cookies, forms, headers, health, start and stop.
 
 mod account;
+mod assets;
 mod cookies;
 mod csrf;
 mod errors;
