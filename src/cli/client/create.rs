@@ -65,9 +65,11 @@ impl Create {
             return output::json(&document(&client, made.as_ref())?);
         }
         let mut text = report(&format!("Registered {}.", client.metadata.client_name), &client, made.as_ref());
-        if client.metadata.scope.is_empty() {
+        if client.metadata.scope.is_empty() && !client.metadata.grant_types.is_empty() {
+            let example =
+                if client.may_use(GrantType::AuthorizationCode) { "openid profile email" } else { "notes:read" };
             text += "\nIt may ask for no scope yet. To let it, as an example:\n";
-            text += &format!("  grantor client update {} --scope \"openid profile email\"\n", client.id);
+            text += &format!("  grantor client update {} --scope \"{example}\"\n", client.id);
         }
         Ok(text)
     }
@@ -96,10 +98,11 @@ impl Create {
         if metadata.grant_types.is_empty() {
             // A public client without redirect URIs is told what it lacks, not what it did not ask for.
             let public = metadata.token_endpoint_auth_method == AuthMethod::None;
-            metadata.grant_types = if metadata.redirect_uris.is_empty() && !public {
-                vec![GrantType::ClientCredentials]
-            } else {
-                vec![GrantType::AuthorizationCode, GrantType::RefreshToken]
+            metadata.grant_types = match (metadata.redirect_uris.is_empty() && !public, metadata.resource_server) {
+                (false, _) => vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+                // It checks the tokens of others, and needs none.
+                (true, true) => Vec::new(),
+                (true, false) => vec![GrantType::ClientCredentials],
             };
         }
         metadata

@@ -129,6 +129,11 @@ fn what_is_left_out_is_what_the_client_needs() {
     let id = service["client_id"].as_str().unwrap();
     assert!(id.len() == 22 && !id.starts_with('-'), "{id}");
 
+    let api = place.json(&["client", "create", "--name", "API", "--resource-server"]);
+    assert_eq!(api["grant_types"], json!([]));
+    let told = place.ok(&["client", "create", "--name", "API", "--resource-server"]);
+    assert!(!told.contains("--scope"), "{told}");
+
     let app = place.json(&["client", "create", "--name", "App", "--public", "--redirect-uri", "com.example.app:/cb"]);
     assert_eq!(app["grant_types"], json!(["authorization_code", "refresh_token"]));
     assert_eq!(app["token_endpoint_auth_method"], "none");
