@@ -50,6 +50,7 @@ pub async fn run(args: DemoArgs, overrides: Overrides) -> anyhow::Result<()> {
     telemetry::init(&config.log);
 
     let app = App::start(config.clone(), ambient.clone()).await?;
+    refuse_other_peoples_data(app.store()).await?;
     let cast = Cast::new(&*ambient.rng);
     cast.enter(&app, &config, &ambient, &app_url).await?;
     println!("{}", cast.introduce(&issuer, &app_url));
@@ -61,6 +62,20 @@ pub async fn run(args: DemoArgs, overrides: Overrides) -> anyhow::Result<()> {
     let served = app.serve(listener, stopped()?).await;
     example.abort();
     served
+}
+
+/// The demo gives its user a new password, so it keeps away from a database that anybody else uses.
+async fn refuse_other_peoples_data(store: &Store) -> anyhow::Result<()> {
+    let (users, clients) = (store.users().await?, store.clients().await?);
+    let ours = |client: &Client| [APPLICATION, API, MACHINE].contains(&client.id.as_str());
+    let begun_here = users.is_empty() || clients.iter().any(ours);
+    if begun_here && users.iter().all(|user| user.username == USERNAME) && clients.iter().all(ours) {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "the demo is for a database of its own, and this one has users or clients already: leave --data-dir, --database \
+         and GRANTOR__DATABASE__URL out, or name an empty one"
+    )
 }
 
 /// The usual configuration, with a word for the example's own scope and a quiet log.
