@@ -32,7 +32,7 @@ impl Store {
     pub async fn create_browser(&self, record: &BrowserRecord) -> Result<bool, Fault> {
         const INSERT: &str = "INSERT INTO browsers (id_hash, data, expires_at) VALUES ($1, $2, $3)
             ON CONFLICT (id_hash) DO NOTHING";
-        let written = on!(self.on(), db => query(INSERT)
+        let written = on!(self.writing().await?.on(), db => query(INSERT)
             .bind(&record.id_hash[..])
             .bind(&record.data)
             .bind(record.expires_at.micros())
@@ -45,7 +45,7 @@ impl Store {
     /// Writes a record again. One that was deleted meanwhile stays deleted.
     pub async fn save_browser(&self, record: &BrowserRecord) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE browsers SET data = $2, expires_at = $3 WHERE id_hash = $1";
-        on!(self.on(), db => query(UPDATE)
+        on!(self.writing().await?.on(), db => query(UPDATE)
             .bind(&record.id_hash[..])
             .bind(&record.data)
             .bind(record.expires_at.micros())
@@ -57,7 +57,7 @@ impl Store {
 
     pub async fn delete_browser(&self, id_hash: &[u8; 32]) -> Result<(), Fault> {
         const DELETE: &str = "DELETE FROM browsers WHERE id_hash = $1";
-        on!(self.on(), db => query(DELETE).bind(&id_hash[..]).execute(db).await.map(|_| ()))?;
+        on!(self.writing().await?.on(), db => query(DELETE).bind(&id_hash[..]).execute(db).await.map(|_| ()))?;
         Ok(())
     }
 }

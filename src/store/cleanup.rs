@@ -29,7 +29,7 @@ impl Store {
         let kept = now.minus(KEPT);
         let mut more = false;
         for (statement, before) in [(GRANTS, kept), (SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
-            let rows = on!(self.on(), db => query(statement).bind(before.micros()).execute(db).await?.rows_affected());
+            let rows = on!(self.writing().await?.on(), db => query(statement).bind(before.micros()).execute(db).await?.rows_affected());
             more |= rows == 1_000;
         }
         self.live().forget_expired(now);

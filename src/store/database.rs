@@ -2,15 +2,25 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    ColumnIndex, Connection, Decode, FromRow, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Type,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use crate::types::Fault;
 
 /// The same kind of thing (a pool, a connection, a transaction) of one database or the other.
+#[derive(Clone, Copy)]
 pub(super) enum On<P, S> {
     Postgres(P),
     Sqlite(S),
@@ -46,8 +56,26 @@ macro_rules! row {
 }
 pub(super) use row;
 
-pub(super) type Db = On<PgPool, SqlitePool>;
-pub(super) type DbTransaction = On<Transaction<'static, Postgres>, Transaction<'static, Sqlite>>;
+pub(super) type Pool = On<PgPool, SqlitePool>;
+pub(super) type Executor<'a> = On<&'a PgPool, &'a SqlitePool>;
+pub(super) type DbTransaction = On<Transaction<'static, Postgres>, SqliteTransaction>;
+
+/// A row that says to which job of a batch it belongs (`WITH ORDINALITY`).
+pub(super) struct Placed<T> {
+    /// Counted from 1.
+    pub(super) place: i64,
+    pub(super) row: T,
+}
+
+impl<'r, R: Row, T: FromRow<'r, R>> FromRow<'r, R> for Placed<T>
+where
+    &'static str: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self { place: row.try_get("place")?, row: T::from_row(row)? })
+    }
+}
 
 /// Where the database is.
 #[derive(Clone)]
@@ -65,6 +93,67 @@ const STATEMENT_LIMIT: &str = "10s";
 /// No transaction commits that is older than this (`Tx::commit` refuses).
 pub(super) const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a connection may have rested and still be taken without asking whether it is alive.
+const REST: Duration = Duration::from_millis(100);
+
+/// Connections that gather what many callers write (`writer.rs`): so many beside those of `database.max_connections`.
+const WRITERS: u32 = 4;
+
+/// For statements that write a batch: by index, whatever is known of the tables, and planned once a connection. A table
+/// that nobody has analysed yet looks so small that a scan seems cheaper, and that plan stays when it has grown.
+const BY_INDEX: [(&str, &str); 4] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// The database, by the pools of its connections.
+#[derive(Clone)]
+pub(super) struct Database {
+    requests: Pool,
+    /// Writes batches.
+    writers: Pool,
+    /// Writes what a crash may lose: its commits are seen at once, and flushed a little later.
+    unflushed: Pool,
+    /// SQLite has one writer at a time. Who waits here is next when it is their turn; who waits for the file's lock
+    /// sleeps, looks, and sleeps again, and may starve beside somebody who is busy.
+    turn: Arc<Mutex<()>>,
+    patience: Duration,
+}
+
+/// Whose turn it is to write.
+pub(super) type Turn = Option<OwnedMutexGuard<()>>;
+
+/// A transaction on SQLite, for as long as it is its turn.
+pub(super) struct SqliteTransaction {
+    inner: Transaction<'static, Sqlite>,
+    /// Behind it, so that it is dropped after it.
+    _turn: Turn,
+}
+
+impl SqliteTransaction {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await
+    }
+}
+
+/// For one statement that writes.
+pub(super) struct Writing<'a> {
+    on: Executor<'a>,
+    _turn: Turn,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn on(&self) -> Executor<'a> {
+        self.on
+    }
+}
+
 fn postgres(url: &str) -> Result<PgConnectOptions, Fault> {
     Ok(PgConnectOptions::from_str(url)?.application_name("grantor").options([
         ("statement_timeout", STATEMENT_LIMIT),
@@ -73,29 +162,36 @@ fn postgres(url: &str) -> Result<PgConnectOptions, Fault> {
     ]))
 }
 
+fn postgres_pool(connections: u32, patience: Duration) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(patience)
+        // A ping at every acquire would double the round trips; one that has rested gets one.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < REST || connection.ping().await.is_ok()) })
+        })
+}
+
 /// One connection beside the pool, to be held for ever.
 pub(super) async fn one_connection(url: &str) -> Result<PgPool, Fault> {
     let alone = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     Ok(alone.connect_with(postgres(url)?).await?)
 }
 
-impl Db {
-    pub(super) async fn connect(location: &Location, connections: u32, wait: Duration) -> Result<Self, Fault> {
-        match location {
+impl Database {
+    pub(super) async fn connect(location: &Location, connections: u32, patience: Duration) -> Result<Self, Fault> {
+        let (requests, writers, unflushed) = match location {
             Location::Postgres(url) => {
-                let pool = PgPoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(wait)
-                    // A ping at every acquire would double the round trips; an idle connection gets one.
-                    .test_before_acquire(false)
-                    .before_acquire(|connection, meta| {
-                        Box::pin(async move {
-                            Ok(meta.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
-                        })
-                    })
-                    .connect_with(postgres(url)?)
-                    .await?;
-                Ok(Self::Postgres(pool))
+                let options = postgres(url)?;
+                let pool = postgres_pool(connections, patience).connect_with(options.clone()).await?;
+                let writers = options.clone().options(BY_INDEX);
+                let unflushed = options.options([("synchronous_commit", "off")]);
+                (
+                    On::Postgres(pool),
+                    On::Postgres(postgres_pool(WRITERS, patience).connect_lazy_with(writers)),
+                    On::Postgres(postgres_pool(1, patience).connect_lazy_with(unflushed)),
+                )
             }
             Location::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
@@ -106,34 +202,83 @@ impl Db {
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(Duration::from_secs(5))
                     .foreign_keys(false);
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(wait)
-                    .connect_with(options)
-                    .await?;
-                Ok(Self::Sqlite(pool))
+                let unflushed = options.clone().synchronous(SqliteSynchronous::Normal);
+                let pool =
+                    |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
+                let requests = pool(connections).connect_with(options).await?;
+                (On::Sqlite(requests.clone()), On::Sqlite(requests), On::Sqlite(pool(1).connect_lazy_with(unflushed)))
             }
+        };
+        Ok(Self { requests, writers, unflushed, turn: Arc::default(), patience })
+    }
+
+    /// The pool, to run one statement on that reads.
+    pub(super) fn on(&self) -> Executor<'_> {
+        self.requests.on()
+    }
+
+    /// The pool, to run one statement on that writes.
+    pub(super) async fn writing(&self) -> Result<Writing<'_>, Fault> {
+        Ok(Writing { on: self.requests.on(), _turn: self.turn().await? })
+    }
+
+    pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
+        Ok(match &self.requests {
+            On::Postgres(pool) => On::Postgres(pool.begin().await?),
+            On::Sqlite(pool) => On::Sqlite(self.begin_sqlite(pool).await?),
+        })
+    }
+
+    /// Where a batch is written: on PostgreSQL it is one statement, on SQLite one transaction.
+    pub(super) async fn batch(&self, flushed: bool) -> Result<On<&PgPool, SqliteTransaction>, Fault> {
+        self.writer(if flushed { &self.writers } else { &self.unflushed }).await
+    }
+
+    /// Where one statement of a batch is written alone.
+    pub(super) async fn alone(&self) -> Result<On<&PgPool, SqliteTransaction>, Fault> {
+        self.writer(&self.requests).await
+    }
+
+    async fn writer<'a>(&self, pool: &'a Pool) -> Result<On<&'a PgPool, SqliteTransaction>, Fault> {
+        Ok(match pool {
+            On::Postgres(pool) => On::Postgres(pool),
+            On::Sqlite(pool) => On::Sqlite(self.begin_sqlite(pool).await?),
+        })
+    }
+
+    async fn begin_sqlite(&self, pool: &SqlitePool) -> Result<SqliteTransaction, Fault> {
+        let turn = self.turn().await?;
+        // A deferred transaction that reads first and writes later fails when another wrote in between.
+        Ok(SqliteTransaction { inner: pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+    }
+
+    async fn turn(&self) -> Result<Turn, Fault> {
+        match self.requests {
+            On::Postgres(_) => Ok(None),
+            On::Sqlite(_) => match timeout(self.patience, self.turn.clone().lock_owned()).await {
+                Ok(turn) => Ok(Some(turn)),
+                Err(_) => Err(Fault::unavailable(anyhow!("others were writing for longer than {:?}", self.patience))),
+            },
         }
     }
 
-    /// The pool, to run one statement on.
-    pub(super) fn on(&self) -> On<&PgPool, &SqlitePool> {
+    pub(super) async fn migrate(&self, migrator: &Migrator) -> Result<(), MigrateError> {
+        on!(&self.requests, pool => migrator.run(pool).await)
+    }
+
+    pub(super) async fn close(&self) {
+        for pool in [&self.requests, &self.writers, &self.unflushed] {
+            on!(pool, pool => pool.close().await);
+        }
+    }
+}
+
+impl Pool {
+    fn on(&self) -> Executor<'_> {
         match self {
             Self::Postgres(pool) => On::Postgres(pool),
             Self::Sqlite(pool) => On::Sqlite(pool),
         }
-    }
-
-    pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
-        Ok(match self {
-            Self::Postgres(pool) => On::Postgres(pool.begin().await?),
-            // A deferred transaction that reads first and writes later fails when another wrote in between.
-            Self::Sqlite(pool) => On::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-        })
-    }
-
-    pub(super) async fn close(&self) {
-        on!(self, pool => pool.close().await);
     }
 }
 
@@ -147,7 +292,7 @@ impl From<sqlx::Error> for Fault {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::BeginFailed => true,
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
+            sqlx::Error::Database(refusal) => is_passing(&**refusal),
             _ => false,
         };
         if away { Self::unavailable(error) } else { Self::internal(error) }
@@ -156,7 +301,11 @@ impl From<sqlx::Error> for Fault {
 
 /// PostgreSQL: connection (08), resources (53), shutdown and start (57P), time-outs, deadlock, read-only standby.
 /// SQLite (numbers): busy, locked, read-only, I/O, full, cannot open, and their extended forms.
-fn is_passing(code: &str) -> bool {
+pub(super) fn is_passing(refusal: &dyn DatabaseError) -> bool {
+    refusal.code().is_some_and(|code| passes(&code))
+}
+
+fn passes(code: &str) -> bool {
     const POSTGRES: [&str; 5] = ["25006", "40001", "40P01", "55P03", "57014"];
     const SQLITE: [i32; 6] = [5, 6, 8, 10, 13, 14];
     // Those of PostgreSQL have five characters, those of SQLite at most four digits.
@@ -169,15 +318,15 @@ fn is_passing(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_passing;
+    use super::passes;
 
     #[test]
     fn what_passes_is_told_from_what_is_broken() {
         for passing in ["08006", "57P01", "53300", "40P01", "25006", "5", "6", "1032", "261", "14"] {
-            assert!(is_passing(passing), "{passing}");
+            assert!(passes(passing), "{passing}");
         }
         for broken in ["23505", "42P01", "22021", "1", "19", "2067", "1555"] {
-            assert!(!is_passing(broken), "{broken}");
+            assert!(!passes(broken), "{broken}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use super::database::{Db, Location, on};
+use super::database::{Database, Location};
 use crate::types::Fault;
 
 #[derive(RustEmbed)]
@@ -16,14 +16,14 @@ use crate::types::Fault;
 struct Files;
 
 /// Applies what is missing. Two nodes that start at once wait for each other.
-pub(super) async fn run(db: &Db, location: &Location) -> Result<(), Fault> {
-    let migrator = Migrator::with_migrations(migrations(matches!(db, Db::Sqlite(_)))?);
+pub(super) async fn run(db: &Database, location: &Location) -> Result<(), Fault> {
+    let migrator = Migrator::with_migrations(migrations(matches!(location, Location::Sqlite(_)))?);
     // PostgreSQL has advisory locks, which sqlx takes; SQLite gets a lock on a file beside the database.
     let lock = match location {
         Location::Postgres(_) => None,
         Location::Sqlite(path) => Some(lock_file(path.with_extension("lock")).await?),
     };
-    let outcome = on!(db, pool => migrator.run(pool).await);
+    let outcome = db.migrate(&migrator).await;
     drop(lock);
     outcome.map_err(|error| Fault::internal(error).context("the schema could not be brought up to date"))
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `database` | the two databases behind one query text (`on!`, `row!`) |
 //! | `migrate` | the schema |
+//! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
@@ -24,12 +25,13 @@ mod migrate;
 mod pending;
 mod sessions;
 mod users;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
+use sqlx::{PgConnection, SqliteConnection};
 use tokio::sync::{Mutex, watch};
 
 pub use browsers::BrowserRecord;
@@ -46,8 +48,9 @@ pub use users::Credentials;
 use crate::types::{Client, ClientId, Clock, Fault, GrantId, Timestamp};
 use cache::{Cache, Epoch};
 use changes::{Entry, Position};
-use database::{Db, DbTransaction, On, TRANSACTION_LIMIT, on};
+use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
 use live::Live;
+use writer::Writers;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -67,7 +70,8 @@ pub struct Options {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    db: Db,
+    db: Database,
+    writers: Writers,
     options: Options,
     clock: Arc<dyn Clock>,
     live: Live,
@@ -84,9 +88,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached or is not ours to migrate.
     pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
-        let db = Db::connect(&options.location, options.max_connections, options.acquire_timeout).await?;
+        let db = Database::connect(&options.location, options.max_connections, options.acquire_timeout).await?;
         migrate::run(&db, &options.location).await?;
         Ok(Self(Arc::new(Inner {
+            writers: Writers::start(&db),
             db,
             options,
             clock,
@@ -138,8 +143,22 @@ impl Store {
         self.0.keys_changed.subscribe()
     }
 
-    fn on(&self) -> On<&PgPool, &SqlitePool> {
+    /// For one statement that reads.
+    fn on(&self) -> Executor<'_> {
         self.0.db.on()
+    }
+
+    /// For one statement that writes.
+    async fn writing(&self) -> Result<Writing<'_>, Fault> {
+        self.0.db.writing().await
+    }
+
+    fn database(&self) -> &Database {
+        &self.0.db
+    }
+
+    fn writers(&self) -> &Writers {
+        &self.0.writers
     }
 
     fn now(&self) -> Timestamp {
@@ -228,7 +247,7 @@ impl Tx {
     fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {
         match &mut self.db {
             On::Postgres(tx) => On::Postgres(&mut *tx),
-            On::Sqlite(tx) => On::Sqlite(&mut *tx),
+            On::Sqlite(tx) => On::Sqlite(tx.connection()),
         }
     }
 

@@ -72,7 +72,7 @@ impl Store {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let params = serde_json::to_string(request.params.pairs()).map_err(Fault::internal)?;
         let hint = request.hint.as_ref().map(serde_json::to_string).transpose().map_err(Fault::internal)?;
-        on!(self.on(), db => query(INSERT)
+        on!(self.writing().await?.on(), db => query(INSERT)
             .bind(request.id.to_string())
             .bind(request.kind.as_str())
             .bind(&request.browser)
@@ -121,7 +121,7 @@ impl Store {
         const UPDATE: &str = "UPDATE pending_requests SET browser = $3
             WHERE id = $1 AND kind = $2 AND browser = '' AND expires_at > $4
             RETURNING params, hint, chosen_session, created_at, expires_at";
-        let rows: Vec<PendingRow> = on!(self.on(), db => query_as(UPDATE)
+        let rows: Vec<PendingRow> = on!(self.writing().await?.on(), db => query_as(UPDATE)
             .bind(id.to_string())
             .bind(kind.as_str())
             .bind(browser)
@@ -140,7 +140,7 @@ impl Store {
     ) -> Result<bool, Fault> {
         const UPDATE: &str = "UPDATE pending_requests SET chosen_session = $5
             WHERE id = $1 AND kind = $2 AND browser = $3 AND expires_at > $4";
-        let rows = on!(self.on(), db => query(UPDATE)
+        let rows = on!(self.writing().await?.on(), db => query(UPDATE)
             .bind(request.id.to_string())
             .bind(request.kind.as_str())
             .bind(&request.browser)

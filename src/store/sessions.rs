@@ -94,7 +94,7 @@ impl Store {
     pub async fn touch_session(&self, id: SessionId, now: Timestamp, idle_expires_at: Timestamp) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE sessions SET seen_at = $2, idle_expires_at = $3
             WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND seen_at < $2";
-        on!(self.on(), db => query(UPDATE)
+        on!(self.writing().await?.on(), db => query(UPDATE)
             .bind(id.to_string())
             .bind(now.micros())
             .bind(idle_expires_at.micros())

@@ -30,6 +30,12 @@ impl Fault {
         Self::internal(anyhow::anyhow!("{message}"))
     }
 
+    /// The same, for another who is told of it too.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { kind: self.kind, source: anyhow::anyhow!("{self}") }
+    }
+
     pub fn kind(&self) -> FaultKind {
         self.kind
     }

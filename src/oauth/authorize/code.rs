@@ -50,7 +50,7 @@ pub(super) async fn issue(
     // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
     let implied = !visit.allowed && validated.client.metadata.skip_consent;
     if visit.pending.is_none() && !implied && !visit.allowed {
-        cx.store.create_grant(&grant).await?;
+        cx.store.create_grant(grant).await?;
         return Ok(code.into_answer());
     }
     let mut tx = cx.store.begin().await?;

@@ -1,0 +1,174 @@
+//! A code is redeemed: pending -> active.
+
+use sqlx::{PgPool, query_as};
+
+use super::super::Store;
+use super::super::database::{Placed, on, row};
+use super::super::writer::{Failed, Job, One, Written, each, read};
+use super::{Grant, GrantRow, RefreshTerms};
+use crate::types::{ClientId, Fault, GrantId, Timestamp};
+
+/// What a client presents at the token endpoint to redeem a code.
+pub struct Redeem<'a> {
+    pub grant: GrantId,
+    pub code_hash: [u8; 32],
+    pub client: &'a ClientId,
+    /// The S256 challenge that the sent verifier fits; empty when none was sent.
+    pub code_challenge: &'a str,
+    /// `None` when it was left out (OAuth 2.1 §4.1.3).
+    pub redirect_uri: Option<&'a str>,
+}
+
+/// What became of a code.
+#[derive(Debug)]
+pub enum Redemption {
+    Redeemed(Box<Grant>),
+    /// There is such a code of this client, but the statement did not match: why is for the caller to say.
+    Refused(RefusedCode),
+    /// No such code, or another client's.
+    Unknown,
+}
+
+/// A code that the statement did not take, presented by its own client with its own secret.
+#[derive(Debug)]
+pub struct RefusedCode {
+    pub code_challenge: String,
+    pub redirect_uri: String,
+    pub expires_at: Timestamp,
+    pub redeemed_at: Option<Timestamp>,
+}
+
+row!(
+    struct CodeRow {
+        code_challenge: String,
+        redirect_uri: String,
+        code_expires_at: i64,
+        redeemed_at: Option<i64>,
+    }
+);
+
+/// What the statement binds.
+pub struct RedeemJob {
+    grant: String,
+    code_hash: [u8; 32],
+    client: String,
+    code_challenge: String,
+    redirect_uri: Option<String>,
+    now: i64,
+    refresh_key: String,
+    refresh_until: i64,
+}
+
+impl Job for RedeemJob {
+    type Done = Grant;
+
+    async fn write_one(&self, on: One<'_>) -> Result<Option<Grant>, Failed> {
+        const REDEEM: &str =
+            "UPDATE grants SET redeemed_at = $6, rotated_at = $6, refresh_key = $7, expires_at = ends_at,
+                refresh_expires_at = CASE WHEN $8 < ends_at THEN $8 ELSE ends_at END
+            WHERE id = $1 AND code_hash = $2 AND client_id = $3 AND code_challenge = $4
+              AND redirect_uri = COALESCE($5, redirect_uri)
+              AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > $6
+              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > $6 AND s.expires_at > $6)
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+        let rows: Vec<GrantRow> = on!(on, db => query_as(REDEEM)
+            .bind(&self.grant)
+            .bind(&self.code_hash[..])
+            .bind(&self.client)
+            .bind(&self.code_challenge)
+            .bind(&self.redirect_uri)
+            .bind(self.now)
+            .bind(&self.refresh_key)
+            .bind(self.refresh_until)
+            .fetch_all(db)
+            .await?);
+        Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
+    }
+
+    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const REDEEM_MANY: &str = "WITH free AS MATERIALIZED (
+                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE grants SET redeemed_at = job.now, rotated_at = job.now, refresh_key = job.refresh_key,
+                expires_at = ends_at,
+                refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
+            FROM free, UNNEST($1::TEXT[], $2::BYTEA[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::TEXT[],
+                    $8::BIGINT[]) WITH ORDINALITY
+                AS job (grant_id, code_hash, client_id, code_challenge, redirect_uri, now, refresh_key, refresh_until, place)
+            WHERE grants.id = free.id AND job.grant_id = free.id
+              AND grants.code_hash = job.code_hash AND grants.client_id = job.client_id
+              AND grants.code_challenge = job.code_challenge
+              AND grants.redirect_uri = COALESCE(job.redirect_uri, grants.redirect_uri)
+              AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > job.now
+              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > job.now AND s.expires_at > job.now)
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING job.place, grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, generation, rotated_at, refresh_expires_at, grants.refresh_key, expires_at";
+        let rows: Vec<Placed<GrantRow>> = query_as(REDEEM_MANY)
+            .bind(each(jobs, |job| job.grant.as_str()))
+            .bind(each(jobs, |job| job.code_hash))
+            .bind(each(jobs, |job| job.client.as_str()))
+            .bind(each(jobs, |job| job.code_challenge.as_str()))
+            .bind(each(jobs, |job| job.redirect_uri.as_deref()))
+            .bind(each(jobs, |job| job.now))
+            .bind(each(jobs, |job| job.refresh_key.as_str()))
+            .bind(each(jobs, |job| job.refresh_until))
+            .fetch_all(pool)
+            .await?;
+        Ok(read(rows))
+    }
+}
+
+impl Store {
+    /// Redeems a code, if everything about it is right and all that it hangs on still lives.
+    ///
+    /// Safe to race: of any number of callers with one code, one gets `Redeemed`.
+    pub async fn redeem(
+        &self,
+        code: &Redeem<'_>,
+        terms: &RefreshTerms<'_>,
+        now: Timestamp,
+    ) -> Result<Redemption, Fault> {
+        let job = RedeemJob {
+            grant: code.grant.to_string(),
+            code_hash: code.code_hash,
+            client: code.client.to_string(),
+            code_challenge: code.code_challenge.to_owned(),
+            redirect_uri: code.redirect_uri.map(str::to_owned),
+            now: now.micros(),
+            refresh_key: terms.key.to_owned(),
+            refresh_until: now.plus(terms.idle_lifetime).micros(),
+        };
+        match self.write(&self.writers().redemptions, job).await? {
+            Some(grant) => Ok(Redemption::Redeemed(Box::new(grant))),
+            None => self.why_not_redeemed(code).await,
+        }
+    }
+
+    async fn why_not_redeemed(&self, code: &Redeem<'_>) -> Result<Redemption, Fault> {
+        // The hash of a 256-bit secret is found or not: what the comparison takes tells nothing that helps.
+        const SELECT: &str = "SELECT code_challenge, redirect_uri, code_expires_at, redeemed_at FROM grants
+            WHERE id = $1 AND code_hash = $2 AND client_id = $3";
+        let row: Option<CodeRow> = on!(self.on(), db => query_as(SELECT)
+            .bind(code.grant.to_string())
+            .bind(&code.code_hash[..])
+            .bind(code.client.as_str())
+            .fetch_optional(db)
+            .await?);
+        Ok(row.map_or(Redemption::Unknown, |row| {
+            Redemption::Refused(RefusedCode {
+                code_challenge: row.code_challenge,
+                redirect_uri: row.redirect_uri,
+                expires_at: Timestamp::from_micros(row.code_expires_at),
+                redeemed_at: row.redeemed_at.map(Timestamp::from_micros),
+            })
+        }))
+    }
+}

@@ -1,0 +1,144 @@
+//! A refresh token is used: the next generation.
+
+use std::time::Duration;
+
+use sqlx::{PgPool, query_as};
+
+use super::super::Store;
+use super::super::database::{Placed, on};
+use super::super::writer::{Failed, Job, One, Written, each, read};
+use super::{Grant, GrantRow, RefreshTerms};
+use crate::types::{ClientId, Fault, GrantId, Timestamp};
+
+/// What a verified refresh token says.
+pub struct Presented<'a> {
+    pub grant: GrantId,
+    pub generation: i64,
+    pub client: &'a ClientId,
+}
+
+/// What became of a refresh token.
+#[derive(Debug)]
+pub enum Rotation {
+    Rotated(Box<Grant>),
+    /// The previous generation, soon enough, its successor unused: the same successor again.
+    Repeated(Box<Grant>),
+    /// A generation that is past: one of its two holders is a thief.
+    Reused,
+    /// No such grant, another client's, ended, or a generation that never was.
+    Unknown,
+}
+
+/// What the statement binds.
+pub struct RotateJob {
+    grant: String,
+    generation: i64,
+    client: String,
+    now: i64,
+    refresh_key: String,
+    refresh_until: i64,
+}
+
+impl Job for RotateJob {
+    type Done = Grant;
+
+    async fn write_one(&self, on: One<'_>) -> Result<Option<Grant>, Failed> {
+        const ROTATE: &str = "UPDATE grants SET generation = generation + 1, rotated_at = $4, refresh_key = $5,
+                refresh_expires_at = CASE WHEN $6 < expires_at THEN $6 ELSE expires_at END
+            WHERE id = $1 AND generation = $2 AND client_id = $3 AND refreshable
+              AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $4 AND refresh_expires_at > $4
+              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > $4 AND s.expires_at > $4))
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+        let rows: Vec<GrantRow> = on!(on, db => query_as(ROTATE)
+            .bind(&self.grant)
+            .bind(self.generation)
+            .bind(&self.client)
+            .bind(self.now)
+            .bind(&self.refresh_key)
+            .bind(self.refresh_until)
+            .fetch_all(db)
+            .await?);
+        Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
+    }
+
+    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const ROTATE_MANY: &str = "WITH free AS MATERIALIZED (
+                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now, refresh_key = job.refresh_key,
+                refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
+            FROM free, UNNEST($1::TEXT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[])
+                WITH ORDINALITY AS job (grant_id, generation, client_id, now, refresh_key, refresh_until, place)
+            WHERE grants.id = free.id AND job.grant_id = free.id
+              AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
+              AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
+              AND refresh_expires_at > job.now
+              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > job.now AND s.expires_at > job.now))
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING job.place, grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, grants.generation, rotated_at, refresh_expires_at, grants.refresh_key,
+                expires_at";
+        let rows: Vec<Placed<GrantRow>> = query_as(ROTATE_MANY)
+            .bind(each(jobs, |job| job.grant.as_str()))
+            .bind(each(jobs, |job| job.generation))
+            .bind(each(jobs, |job| job.client.as_str()))
+            .bind(each(jobs, |job| job.now))
+            .bind(each(jobs, |job| job.refresh_key.as_str()))
+            .bind(each(jobs, |job| job.refresh_until))
+            .fetch_all(pool)
+            .await?;
+        Ok(read(rows))
+    }
+}
+
+impl Store {
+    /// Moves the grant to its next generation, if `presented` is its current one.
+    ///
+    /// Safe to race: of any number of callers with one generation, one gets `Rotated`, and the others `Repeated`
+    /// (within the retry window, the successor unused) or `Reused`.
+    pub async fn rotate(
+        &self,
+        presented: &Presented<'_>,
+        terms: &RefreshTerms<'_>,
+        now: Timestamp,
+    ) -> Result<Rotation, Fault> {
+        let job = RotateJob {
+            grant: presented.grant.to_string(),
+            generation: presented.generation,
+            client: presented.client.to_string(),
+            now: now.micros(),
+            refresh_key: terms.key.to_owned(),
+            refresh_until: now.plus(terms.idle_lifetime).micros(),
+        };
+        match self.write(&self.writers().rotations, job).await? {
+            Some(grant) => Ok(Rotation::Rotated(Box::new(grant))),
+            None => self.why_not_rotated(presented, terms.retry_window, now).await,
+        }
+    }
+
+    async fn why_not_rotated(
+        &self,
+        presented: &Presented<'_>,
+        retry_window: Duration,
+        now: Timestamp,
+    ) -> Result<Rotation, Fault> {
+        let grant = self.living_grant(presented.grant, now).await?.filter(|grant| grant.client == *presented.client);
+        let Some(grant) = grant else { return Ok(Rotation::Unknown) };
+        if presented.generation >= grant.generation {
+            // Its own generation, and yet not taken: what it hangs on has ended. Or one that was never issued.
+            return Ok(Rotation::Unknown);
+        }
+        let is_previous = presented.generation == grant.generation - 1;
+        if is_previous && now.since(grant.rotated_at) <= retry_window {
+            return Ok(Rotation::Repeated(Box::new(grant)));
+        }
+        Ok(Rotation::Reused)
+    }
+}
