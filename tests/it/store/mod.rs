@@ -1,5 +1,6 @@
 //! The store on both databases: its statements, its schema, its transitions, and what it does when it is taken away.
 
+mod batches;
 mod cleanup;
 mod feed;
 mod feed_log;

@@ -14,6 +14,7 @@ use grantor::types::{
 use crate::each_database;
 use crate::support::TestApp;
 use crate::support::behind::at_once;
+use crate::support::grants::{CHALLENGE, TERMS, code, id, pending_grant, session_of, web};
 
 each_database!(
     a_waiting_request_is_spent_once,
@@ -33,10 +34,6 @@ each_database!(
     a_session_that_ended_is_not_brought_back,
 );
 
-fn web() -> ClientId {
-    "web".parse().expect("a client id")
-}
-
 /// One transaction on a store of one's own choice.
 async fn within<T>(store: &Store, change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>) -> T {
     let mut tx = store.begin().await.expect("the store answers");
@@ -52,10 +49,6 @@ async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
     let outcomes = at_once(stores.map(|store| what(store))).await;
     other.close().await;
     outcomes
-}
-
-fn id() -> uuid::Uuid {
-    random::uuid_v4(&SystemRandom::new())
 }
 
 fn waiting(app: &TestApp) -> PendingRequest {
@@ -129,21 +122,6 @@ async fn a_waiting_request_belongs_to_its_browser_its_kind_and_its_time(app: Tes
     assert!(!choose(&request, request.expires_at).await);
     assert!(app.change(async |tx| tx.spend_pending(&request).await).await);
     assert!(!choose(&request, now).await);
-}
-
-fn session_of(app: &TestApp, user: UserId) -> Session {
-    let now = app.clock.now();
-    let hour = Duration::from_secs(3_600);
-    Session {
-        id: SessionId::new(id()),
-        user,
-        authentication: Authentication::by_password(now),
-        device: "Firefox".to_owned(),
-        created_at: now,
-        seen_at: now,
-        idle_expires_at: now.plus(hour),
-        expires_at: now.plus(hour * 2),
-    }
 }
 
 async fn a_session_ends_once(app: TestApp) {
@@ -268,45 +246,6 @@ async fn two_answers_at_once_are_both_remembered(app: TestApp) {
     }
     let consent = app.store.consent(ada, &web()).await.unwrap().expect("there is one");
     assert_eq!(consent.scope.tokens().count(), 12);
-}
-
-/// A grant that waits for its code, with all that it hangs on.
-async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
-    let ada = app.store.user_by_login("ada").await.unwrap().expect("she is there").id;
-    let session = session_of(app, ada);
-    app.change(async |tx| tx.create_session(&session).await).await;
-    let now = app.clock.now();
-    let grant = NewGrant {
-        id: GrantId::new(random::uuid_v7(&SystemRandom::new(), now)),
-        client: web(),
-        user: ada,
-        session: session.id,
-        scope: Scope::from("openid notes:read"),
-        offline,
-        refreshable: true,
-        nonce: None,
-        authentication: session.authentication.clone(),
-        redirect_uri: "https://app.example/callback".to_owned(),
-        code_hash: [7; 32],
-        code_challenge: CodeChallenge::parse(CHALLENGE),
-        created_at: now,
-        code_expires_at: now.plus(Duration::from_secs(60)),
-        ends_at: now.plus(Duration::from_secs(86_400)),
-    };
-    app.change(async |tx| {
-        tx.grant_consent(ada, &web(), &grant.scope, now).await?;
-        tx.create_grant(&grant).await
-    })
-    .await;
-    grant
-}
-
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const TERMS: RefreshTerms<'static> =
-    RefreshTerms { idle_lifetime: Duration::from_secs(1_000), key: "k1", retry_window: Duration::from_secs(10) };
-
-fn code<'a>(grant: &NewGrant, client: &'a ClientId) -> Redeem<'a> {
-    Redeem { grant: grant.id, code_hash: [7; 32], client, code_challenge: CHALLENGE, redirect_uri: None }
 }
 
 async fn a_code_is_redeemed_once(app: TestApp) {

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod behind;
 pub mod browser;
+pub mod grants;
 mod keeper;
 pub mod party;
 pub mod person;
