@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662).
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::error::invalid_request;
@@ -25,7 +27,7 @@ pub struct ActiveAccess {
     active: True,
     token_type: &'static str,
     #[serde(flatten)]
-    claims: AccessClaims,
+    claims: Arc<AccessClaims>,
 }
 
 #[derive(Serialize)]

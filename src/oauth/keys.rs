@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
+use super::verified::Verified;
 use crate::crypto::random::{self, Random};
 use crate::crypto::{KeyRing, SigningKey, VerifyingKey};
 use crate::store::Store;
@@ -29,6 +30,7 @@ pub struct KeySet {
     keys: Vec<Key>,
     by_id: HashMap<String, usize>,
     jwks: Arc<str>,
+    verified: Verified,
 }
 
 impl KeySet {
@@ -39,7 +41,7 @@ impl KeySet {
         // RFC 7517 §5; symmetric keys have no public half and never stand in it.
         let published: Vec<_> = keys.iter().filter_map(|key| key.signing.public_jwk()).collect();
         let jwks = serde_json::json!({ "keys": published }).to_string().into();
-        Self { keys, by_id, jwks }
+        Self { keys, by_id, jwks, verified: Verified::new() }
     }
 
     /// The key that signs now: the newest that is active. Where the clock is behind that of the node which made the
@@ -63,6 +65,11 @@ impl KeySet {
     /// The verifying half of a key by its id.
     pub fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
         self.signing(kid).map(SigningKey::verifying)
+    }
+
+    /// The access tokens that were verified with these keys.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
     }
 
     /// The JWK Set document (RFC 7517 §5).

@@ -8,7 +8,7 @@
 //! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
-//! | RFC 9068 (access tokens) | `issue/access_token` |
+//! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
 //! | RFC 8707 (resource indicators) | `resource` |
 //! | RFC 7662 (introspection) | `introspect` |
@@ -33,6 +33,7 @@ pub mod revoke;
 pub mod scope;
 pub mod token;
 pub mod userinfo;
+mod verified;
 
 use std::sync::Arc;
 

@@ -27,6 +27,6 @@ pub async fn userinfo(cx: &Context, token: &str) -> Result<Map<String, Value>, E
 
     let mut answer = user.claims_for(&claims.scope);
     // OpenID Connect Core §5.3.2: "The sub Claim MUST always be returned".
-    answer.insert("sub".to_owned(), claims.sub.into());
+    answer.insert("sub".to_owned(), claims.sub.clone().into());
     Ok(answer)
 }

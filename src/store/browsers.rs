@@ -1,8 +1,11 @@
 //! What the cookie of a browser names. The cookie's own value never reaches the database.
 
+use std::sync::Arc;
+
 use sqlx::{query, query_as};
 
 use super::Store;
+use super::changes::Change;
 use super::database::on;
 use crate::types::{Fault, Timestamp};
 
@@ -16,15 +19,21 @@ pub struct BrowserRecord {
 }
 
 impl Store {
-    /// The record, unless it has expired.
-    pub async fn browser(&self, id_hash: &[u8; 32], now: Timestamp) -> Result<Option<BrowserRecord>, Fault> {
+    /// The record, unless it has expired; from memory, once it was read.
+    pub async fn browser(&self, id_hash: &[u8; 32], now: Timestamp) -> Result<Option<Arc<BrowserRecord>>, Fault> {
         const SELECT: &str = "SELECT data, expires_at FROM browsers WHERE id_hash = $1 AND expires_at > $2";
+        let cache = &self.caches().browsers;
+        if let Some(record) = self.remembered(cache, id_hash).filter(|record| record.expires_at > now) {
+            return Ok(Some(record));
+        }
+        let epoch = cache.epoch();
         let row: Option<(String, i64)> =
             on!(self.on(), db => query_as(SELECT).bind(&id_hash[..]).bind(now.micros()).fetch_optional(db).await?);
-        Ok(row.map(|(data, expires_at)| BrowserRecord {
-            id_hash: *id_hash,
-            data,
-            expires_at: Timestamp::from_micros(expires_at),
+        Ok(row.map(|(data, expires_at)| {
+            let expires_at = Timestamp::from_micros(expires_at);
+            let record = Arc::new(BrowserRecord { id_hash: *id_hash, data, expires_at });
+            cache.fill(&epoch, *id_hash, record.clone());
+            record
         }))
     }
 
@@ -42,7 +51,8 @@ impl Store {
         Ok(written == 1)
     }
 
-    /// Writes a record again. One that was deleted meanwhile stays deleted.
+    /// Writes a record again, of a browser in which nobody is signed in: other nodes may remember how it was. One that was
+    /// deleted meanwhile stays deleted.
     pub async fn save_browser(&self, record: &BrowserRecord) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE browsers SET data = $2, expires_at = $3 WHERE id_hash = $1";
         on!(self.writing().await?.on(), db => query(UPDATE)
@@ -52,12 +62,18 @@ impl Store {
             .execute(db)
             .await
             .map(|_| ()))?;
+        self.caches().browsers.forget(&record.id_hash);
         Ok(())
     }
 
-    pub async fn delete_browser(&self, id_hash: &[u8; 32]) -> Result<(), Fault> {
+    /// The cookie names nothing any more, on any node.
+    pub async fn delete_browser(&self, id_hash: &[u8; 32], now: Timestamp) -> Result<(), Fault> {
         const DELETE: &str = "DELETE FROM browsers WHERE id_hash = $1";
-        on!(self.writing().await?.on(), db => query(DELETE).bind(&id_hash[..]).execute(db).await.map(|_| ()))?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        let rows = on!(tx.on(), db => query(DELETE).bind(&id_hash[..]).execute(db).await?.rows_affected());
+        if rows == 1 {
+            tx.record(Change::BrowserForgotten(*id_hash), now).await?;
+        }
+        tx.commit().await
     }
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::PgListener;
 use sqlx::query_as;
 
@@ -44,6 +46,11 @@ pub enum Change {
     ClientEnabled(ClientId),
     /// Its registration is another now; its tokens live on.
     ClientChanged(ClientId),
+    /// Its person has proved again who they are.
+    SessionChanged(SessionId),
+    ConsentWithdrawn(UserId, ClientId),
+    /// The cookie of a browser names nothing any more: SHA-256 of its value.
+    BrowserForgotten([u8; 32]),
     KeysChanged,
 }
 
@@ -58,6 +65,9 @@ impl Change {
             Self::ClientDisabled(id) => ("client_disabled", id.to_string()),
             Self::ClientEnabled(id) => ("client_enabled", id.to_string()),
             Self::ClientChanged(id) => ("client_changed", id.to_string()),
+            Self::SessionChanged(id) => ("session_changed", id.to_string()),
+            Self::ConsentWithdrawn(user, client) => ("consent_withdrawn", format!("{user} {client}")),
+            Self::BrowserForgotten(hash) => ("browser_forgotten", URL_SAFE_NO_PAD.encode(hash)),
             Self::KeysChanged => ("keys_changed", String::new()),
         }
     }
@@ -73,6 +83,12 @@ impl Change {
             "client_disabled" => Self::ClientDisabled(ClientId::parse(id)?),
             "client_enabled" => Self::ClientEnabled(ClientId::parse(id)?),
             "client_changed" => Self::ClientChanged(ClientId::parse(id)?),
+            "session_changed" => Self::SessionChanged(SessionId::parse(id)?),
+            "consent_withdrawn" => {
+                let (user, client) = id.split_once(' ')?;
+                Self::ConsentWithdrawn(UserId::parse(user)?, ClientId::parse(client)?)
+            }
+            "browser_forgotten" => Self::BrowserForgotten(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
             "keys_changed" => Self::KeysChanged,
             _ => return None,
         })
@@ -203,7 +219,10 @@ impl Store {
 
     /// Loads what is still in force, and places the reader before everything that may yet commit.
     async fn starting_position(&self, now: Timestamp) -> Result<Position, Fault> {
-        const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1 ORDER BY seq";
+        // The rest empties caches, and those of a node that starts are empty.
+        const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1
+              AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten', 'keys_changed')
+            ORDER BY seq";
         const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
         let settled_before = now.minus(SETTLED_AFTER).micros();
         let (high,): (i64,) = on!(self.on(), db => query_as(SETTLED).bind(settled_before).fetch_one(db).await?);
@@ -302,6 +321,8 @@ mod tests {
             Change::TokenRevoked(TokenId::parse(id).unwrap()),
             Change::UserEnabled(UserId::parse(id).unwrap()),
             Change::ClientChanged(ClientId::parse("web").unwrap()),
+            Change::ConsentWithdrawn(UserId::parse(id).unwrap(), ClientId::parse("web.app").unwrap()),
+            Change::BrowserForgotten([0xfe; 32]),
             Change::KeysChanged,
         ] {
             let (kind, id) = change.to_columns();

@@ -7,7 +7,7 @@ use sqlx::{query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
-use super::{Epoch, Store, Tx};
+use super::{Store, Tx};
 use crate::types::redirect_uri::Destination;
 use crate::types::{Client, ClientId, Fault, Timestamp};
 
@@ -86,16 +86,15 @@ impl Store {
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Fault> {
         const SELECT: &str = "SELECT id, secret_hash, metadata, created_at, updated_at, disabled_at
             FROM clients WHERE id = $1";
-        if self.is_fresh()
-            && let Some(client) = self.0.clients.get(id)
-        {
+        let cache = &self.caches().clients;
+        if let Some(client) = self.remembered(cache, id) {
             return Ok(Some(client));
         }
-        let epoch: Epoch = self.0.clients.epoch();
+        let epoch = cache.epoch();
         let row: Option<ClientRow> = on!(self.on(), db => query_as(SELECT).bind(id.as_str()).fetch_optional(db).await?);
         let Some(row) = row else { return Ok(None) };
         let client = Arc::new(Client::try_from(row)?);
-        self.0.clients.fill(&epoch, id.clone(), client.clone());
+        cache.fill(&epoch, id.clone(), client.clone());
         Ok(Some(client))
     }
 
@@ -108,14 +107,13 @@ impl Store {
 
     /// The origins of all clients, from memory once they were read, as `client`.
     pub async fn client_origins(&self) -> Result<Arc<Origins>, Fault> {
-        if self.is_fresh()
-            && let Some(origins) = self.0.origins.get(&())
-        {
+        let cache = &self.caches().origins;
+        if let Some(origins) = self.remembered(cache, &()) {
             return Ok(origins);
         }
-        let epoch = self.0.origins.epoch();
+        let epoch = cache.epoch();
         let origins = Arc::new(Origins::of(self.clients().await?));
-        self.0.origins.fill(&epoch, (), origins.clone());
+        cache.fill(&epoch, (), origins.clone());
         Ok(origins)
     }
 }

@@ -44,10 +44,24 @@ const OF_ONE_CLIENT: &str =
     "SELECT client_id, scope, asked, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
 
 impl Store {
+    /// As `consent`, from memory once it was read: it may have become wider since, and for a moment may have been withdrawn
+    /// on another node.
+    pub async fn remembered_consent(&self, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
+        match self.remembered(&self.caches().consents, &(user, client.clone())) {
+            Some(consent) => Ok(Some(consent)),
+            None => self.consent(user, client).await,
+        }
+    }
+
     pub async fn consent(&self, user: UserId, client: &ClientId) -> Result<Option<Consent>, Fault> {
+        let epoch = self.caches().consents.epoch();
         let row: Option<ConsentRow> = on!(self.on(), db => query_as(OF_ONE_CLIENT)
             .bind(user.to_string()).bind(client.as_str()).fetch_optional(db).await?);
-        row.map(Consent::try_from).transpose()
+        let consent = row.map(Consent::try_from).transpose()?;
+        if let Some(consent) = &consent {
+            self.caches().consents.fill(&epoch, (user, client.clone()), consent.clone());
+        }
+        Ok(consent)
     }
 
     pub async fn consents_of(&self, user: UserId) -> Result<Vec<Consent>, Fault> {
@@ -128,6 +142,9 @@ impl Tx {
             .bind(now.micros())
             .fetch_all(db)
             .await?);
+        if rows == 1 {
+            self.record(Change::ConsentWithdrawn(user, client.clone()), now).await?;
+        }
         for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {
             self.record(Change::GrantRevoked(grant), now).await?;
         }

@@ -185,8 +185,8 @@ impl Database {
             Location::Postgres(url) => {
                 let options = postgres(url)?;
                 let pool = postgres_pool(connections, patience).connect_with(options.clone()).await?;
-                let writers = options.clone().options(BY_INDEX);
-                let unflushed = options.options([("synchronous_commit", "off")]);
+                let writers = options.options(BY_INDEX);
+                let unflushed = writers.clone().options([("synchronous_commit", "off")]);
                 (
                     On::Postgres(pool),
                     On::Postgres(postgres_pool(WRITERS, patience).connect_lazy_with(writers)),

@@ -111,7 +111,12 @@ impl Live {
             Change::UserEnabled(id) => put(&mut marks.users, *id, mark(before)),
             Change::ClientDisabled(id) => put(&mut marks.clients, id.clone(), mark(Death::All)),
             Change::ClientEnabled(id) => put(&mut marks.clients, id.clone(), mark(before)),
-            Change::ClientChanged(_) | Change::KeysChanged => {}
+            // They kill nothing: they empty caches (`Caches::apply`).
+            Change::ClientChanged(_)
+            | Change::SessionChanged(_)
+            | Change::ConsentWithdrawn(..)
+            | Change::BrowserForgotten(_)
+            | Change::KeysChanged => {}
         }
     }
 

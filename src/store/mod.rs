@@ -45,8 +45,8 @@ pub use pending::{PendingKind, PendingRequest};
 pub use sessions::Ending;
 pub use users::Credentials;
 
-use crate::types::{Client, ClientId, Clock, Fault, GrantId, Timestamp};
-use cache::{Cache, Epoch};
+use crate::types::{Client, ClientId, Clock, Fault, GrantId, Session, SessionId, Timestamp, UserId};
+use cache::{Bounded, Cache, Memory, Snapshot};
 use changes::{Entry, Position};
 use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
 use live::Live;
@@ -77,9 +77,56 @@ struct Inner {
     live: Live,
     position: Mutex<Option<Position>>,
     readings: AtomicU64,
-    clients: Cache<ClientId, Arc<Client>>,
-    origins: Cache<(), Arc<Origins>>,
+    caches: Caches,
     keys_changed: watch::Sender<u64>,
+}
+
+/// What this node remembers of the database. `apply` says which change empties what.
+struct Caches {
+    clients: Cache<Snapshot<ClientId, Arc<Client>>>,
+    origins: Cache<Snapshot<(), Arc<Origins>>>,
+    browsers: Cache<Bounded<[u8; 32], Arc<BrowserRecord>>>,
+    sessions: Cache<Bounded<SessionId, Session>>,
+    consents: Cache<Bounded<(UserId, ClientId), Consent>>,
+}
+
+impl Caches {
+    fn new() -> Self {
+        Self {
+            clients: Cache::new(Snapshot::new()),
+            origins: Cache::new(Snapshot::new()),
+            browsers: Cache::new(Bounded::new(10_000)),
+            sessions: Cache::new(Bounded::new(10_000)),
+            consents: Cache::new(Bounded::new(10_000)),
+        }
+    }
+
+    fn apply(&self, change: &Change) {
+        match change {
+            Change::ClientChanged(id) | Change::ClientEnabled(id) | Change::ClientDisabled(id) => {
+                self.clients.forget(id);
+                self.origins.forget(&());
+                // Deleted with it, perhaps. It happens so rarely that nobody is kept apart.
+                self.consents.forget_all();
+            }
+            Change::UserDisabled(_) | Change::UserEnabled(_) => {
+                self.sessions.forget_all();
+                self.consents.forget_all();
+            }
+            Change::SessionEnded(id) | Change::SessionChanged(id) => self.sessions.forget(id),
+            Change::ConsentWithdrawn(user, client) => self.consents.forget(&(*user, client.clone())),
+            Change::BrowserForgotten(hash) => self.browsers.forget(hash),
+            Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::KeysChanged => {}
+        }
+    }
+
+    fn forget_all(&self) {
+        self.clients.forget_all();
+        self.origins.forget_all();
+        self.browsers.forget_all();
+        self.sessions.forget_all();
+        self.consents.forget_all();
+    }
 }
 
 impl Store {
@@ -98,8 +145,7 @@ impl Store {
             live: Live::new(),
             position: Mutex::new(None),
             readings: AtomicU64::new(0),
-            clients: Cache::new(10_000),
-            origins: Cache::new(1),
+            caches: Caches::new(),
             keys_changed: watch::Sender::new(0),
         })))
     }
@@ -190,22 +236,26 @@ impl Store {
         self.0.options.max_staleness
     }
 
+    fn caches(&self) -> &Caches {
+        &self.0.caches
+    }
+
+    /// What is remembered, on a node that has read the feed recently enough to believe it.
+    fn remembered<M: Memory>(&self, cache: &Cache<M>, key: &M::Key) -> Option<M::Value> {
+        if self.is_fresh() { cache.get(key) } else { None }
+    }
+
     fn forget_caches(&self) {
-        self.0.clients.forget_all();
-        self.0.origins.forget_all();
+        self.caches().forget_all();
         self.0.keys_changed.send_modify(|count| *count += 1);
     }
 
     /// Lets a change take effect in this process.
     fn apply(&self, entry: &Entry) {
         self.live().apply(entry);
-        match &entry.change {
-            Change::ClientChanged(id) | Change::ClientEnabled(id) | Change::ClientDisabled(id) => {
-                self.0.clients.forget(id);
-                self.0.origins.forget(&());
-            }
-            Change::KeysChanged => self.0.keys_changed.send_modify(|count| *count += 1),
-            _ => {}
+        self.caches().apply(&entry.change);
+        if entry.change == Change::KeysChanged {
+            self.0.keys_changed.send_modify(|count| *count += 1);
         }
     }
 }

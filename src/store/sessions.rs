@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{query, query_as};
+use sqlx::{PgPool, query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
+use super::writer::{Failed, Job, One, Written, each};
 use super::{Store, Tx};
 use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
 
@@ -53,16 +54,74 @@ impl TryFrom<SessionRow> for Session {
     }
 }
 
+/// A session was in use.
+pub(super) struct Mark {
+    session: SessionId,
+    seen_at: Timestamp,
+    idle_expires_at: Timestamp,
+}
+
+impl Job for Mark {
+    type Done = ();
+
+    /// Nobody waits for it at all.
+    const FLUSHED: bool = false;
+
+    async fn write_one(&self, on: One<'_>) -> Result<Option<()>, Failed> {
+        // It never comes back to life by that.
+        const MARK: &str = "UPDATE sessions SET seen_at = $2, idle_expires_at = $3
+            WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND seen_at < $2";
+        on!(on, db => query(MARK)
+            .bind(self.session.to_string())
+            .bind(self.seen_at.micros())
+            .bind(self.idle_expires_at.micros())
+            .execute(db)
+            .await
+            .map(|_| ()))?;
+        Ok(Some(()))
+    }
+
+    async fn write_many(pool: &PgPool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+        const MARK_MANY: &str = "WITH free AS MATERIALIZED (
+                SELECT id FROM sessions WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
+            FROM free, UNNEST($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS mark (session_id, seen_at, idle_expires_at)
+            WHERE sessions.id = free.id AND mark.session_id = free.id AND ended_at IS NULL
+              AND sessions.idle_expires_at > mark.seen_at AND sessions.seen_at < mark.seen_at";
+        query(MARK_MANY)
+            .bind(each(marks, |mark| mark.session.to_string()))
+            .bind(each(marks, |mark| mark.seen_at.micros()))
+            .bind(each(marks, |mark| mark.idle_expires_at.micros()))
+            .execute(pool)
+            .await?;
+        Ok(Vec::new())
+    }
+}
+
 impl Store {
+    /// As `session`, from memory once it was read: for a moment it may have ended on another node.
+    pub async fn remembered_session(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, Fault> {
+        let lives = |session: &Session| session.idle_expires_at > now && session.expires_at > now;
+        match self.remembered(&self.caches().sessions, &id).filter(lives) {
+            Some(session) => Ok(Some(session)),
+            None => self.session(id, now).await,
+        }
+    }
+
     /// The session, if it has not ended, by whatever cause, and its user may still sign in.
     pub async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, Fault> {
         const SELECT: &str = "SELECT id, user_id, authenticated_at, methods, device, created_at, seen_at,
                 idle_expires_at, expires_at FROM sessions
             WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND expires_at > $2
               AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at IS NULL)";
+        let epoch = self.caches().sessions.epoch();
         let row: Option<SessionRow> = on!(self.on(), db => query_as(SELECT)
             .bind(id.to_string()).bind(now.micros()).fetch_optional(db).await?);
-        row.map(Session::try_from).transpose()
+        let session = row.map(Session::try_from).transpose()?;
+        if let Some(session) = &session {
+            self.caches().sessions.fill(&epoch, id, session.clone());
+        }
+        Ok(session)
     }
 
     /// The living session, and whose it is.
@@ -82,26 +141,15 @@ impl Store {
         rows.into_iter().map(Session::try_from).collect()
     }
 
-    /// Keeps a session in use alive; a write every few minutes at most.
-    pub async fn use_session(&self, session: &Session, idle: Duration, now: Timestamp) -> Result<(), Fault> {
+    /// Keeps a session in use alive: every few minutes it is noted, and nobody waits until that is written.
+    pub fn use_session(&self, session: &Session, idle: Duration, now: Timestamp) {
         if now.since(session.seen_at) < (idle / 20).min(Duration::from_secs(300)) {
-            return Ok(());
+            return;
         }
-        self.touch_session(session.id, now, now.plus(idle).min(session.expires_at)).await
-    }
-
-    /// Notes that a session is in use. It never comes back to life by that.
-    pub async fn touch_session(&self, id: SessionId, now: Timestamp, idle_expires_at: Timestamp) -> Result<(), Fault> {
-        const UPDATE: &str = "UPDATE sessions SET seen_at = $2, idle_expires_at = $3
-            WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND seen_at < $2";
-        on!(self.writing().await?.on(), db => query(UPDATE)
-            .bind(id.to_string())
-            .bind(now.micros())
-            .bind(idle_expires_at.micros())
-            .execute(db)
-            .await
-            .map(|_| ()))?;
-        Ok(())
+        let idle_expires_at = now.plus(idle).min(session.expires_at);
+        let used = Session { seen_at: now, idle_expires_at, ..session.clone() };
+        self.caches().sessions.replace(session.id, used);
+        self.writers().marks.post(Mark { session: session.id, seen_at: now, idle_expires_at });
     }
 
     /// Sessions that have expired and still count as open, a few at a time.
@@ -151,6 +199,9 @@ impl Tx {
             .execute(db)
             .await?
             .rows_affected());
+        if rows == 1 {
+            self.record(Change::SessionChanged(session.id), session.authentication.at).await?;
+        }
         Ok(rows == 1)
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::Store;
 use super::database::{Database, On, Placed, is_passing};
 use super::grants::{NewGrant, RedeemJob, RotateJob};
+use super::sessions::Mark;
 use crate::types::Fault;
 
 /// What can be written in a batch: a transition of one row.
@@ -99,12 +100,18 @@ pub(super) struct Writers {
     pub creations: Writer<NewGrant>,
     pub redemptions: Writer<RedeemJob>,
     pub rotations: Writer<RotateJob>,
+    pub marks: Writer<Mark>,
 }
 
 impl Writers {
     /// Starts the workers; they end with this.
     pub(super) fn start(db: &Database) -> Self {
-        Self { creations: Writer::start(db, 1), redemptions: Writer::start(db, 2), rotations: Writer::start(db, 2) }
+        Self {
+            creations: Writer::start(db, 1),
+            redemptions: Writer::start(db, 2),
+            rotations: Writer::start(db, 2),
+            marks: Writer::start(db, 1),
+        }
     }
 }
 
@@ -129,7 +136,8 @@ enum Taken<J: Job> {
 
 struct Waiting<J: Job> {
     job: J,
-    answer: oneshot::Sender<Result<Taken<J>, Fault>>,
+    /// `None` where nobody waits.
+    answer: Option<oneshot::Sender<Result<Taken<J>, Fault>>>,
 }
 
 /// A queue, and the workers behind it.
@@ -147,9 +155,14 @@ impl<J: Job> Writer<J> {
 
     async fn gather(&self, job: J) -> Result<Taken<J>, Fault> {
         let (answer, answered) = oneshot::channel();
-        let queued = self.0.try_send(Waiting { job, answer });
+        let queued = self.0.try_send(Waiting { job, answer: Some(answer) });
         queued.map_err(|_| Fault::unavailable(anyhow!("more is waiting to be written than can be")))?;
         answered.await.unwrap_or_else(|_| Err(Fault::because("a batch was dropped while it was written")))
+    }
+
+    /// Leaves a job to be written some time. It may be lost.
+    pub(super) fn post(&self, job: J) {
+        let _ = self.0.try_send(Waiting { job, answer: None });
     }
 }
 
@@ -160,7 +173,7 @@ async fn work<J: Job>(waiting: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Datab
             return;
         }
         // Whoever has hung up meanwhile wants nothing any more.
-        batch.retain(|waiting| !waiting.answer.is_closed());
+        batch.retain(|waiting| !waiting.answer.as_ref().is_some_and(oneshot::Sender::is_closed));
         // A task of its own: if it panics, its callers are told, and this one lives.
         let _ = tokio::spawn(write(db.clone(), batch)).await;
     }
@@ -184,7 +197,7 @@ async fn write<J: Job>(db: Database, batch: Vec<Waiting<J>>) {
     for ((job, answer), outcome) in jobs.into_iter().zip(answers).zip(outcomes) {
         let taken = outcome.map_or(Ok(Taken::Left(job)), |outcome| outcome.map(Taken::Written));
         // It may have hung up.
-        let _ = answer.send(taken);
+        let _ = answer.map(|answer| answer.send(taken));
     }
 }
 

@@ -107,7 +107,7 @@ impl Browser {
         data.session = Some(session);
         self.cookie.insert(KEY, &data).await.map_err(fault)?;
         // ASVS 7.2.4
-        session_store::save_anew(&self.cookie, &services.store).await.map_err(fault)?;
+        session_store::save_anew(&self.cookie, &services.store, services.clock.now()).await.map_err(fault)?;
         self.data = Some(data);
         Ok(())
     }

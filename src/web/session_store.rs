@@ -32,14 +32,14 @@ pub async fn save(cookie: &Session) -> std::result::Result<(), session::Error> {
 ///
 /// # Errors
 /// When the record cannot be written; then the browser is what it was.
-pub async fn save_anew(cookie: &Session, store: &Store) -> std::result::Result<(), session::Error> {
+pub async fn save_anew(cookie: &Session, store: &Store, now: Timestamp) -> std::result::Result<(), session::Error> {
     let write = async {
         cookie.cycle_id().await?;
         cookie.save().await?;
         Ok::<_, session::Error>(WRITE.with(Cell::take))
     };
     if let Some(old) = WRITE.scope(Cell::new(None), write).await? {
-        store.delete_browser(&hash(old)).await.map_err(away)?;
+        store.delete_browser(&hash(old), now).await.map_err(away)?;
     }
     Ok(())
 }
@@ -104,6 +104,6 @@ impl tower_sessions::SessionStore for SessionStore {
         if WRITE.try_with(|old| old.set(Some(*id))).is_ok() {
             return Ok(());
         }
-        self.store.delete_browser(&hash(*id)).await.map_err(away)
+        self.store.delete_browser(&hash(*id), self.clock.now()).await.map_err(away)
     }
 }

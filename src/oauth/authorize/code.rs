@@ -8,7 +8,7 @@ use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::oauth::{Context, Error};
 use crate::store::{NewGrant, PendingRequest};
-use crate::types::{GrantId, GrantType, Session};
+use crate::types::{Fault, GrantId, GrantType, Session};
 
 /// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
 /// its hash alone.
@@ -47,8 +47,7 @@ pub(super) async fn issue(
 ) -> Result<Answer, Error> {
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
-    // What the administrator allowed for everybody still shows on the account page, and can be withdrawn there.
-    let implied = !visit.allowed && validated.client.metadata.skip_consent;
+    let implied = !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, &grant).await?;
     if visit.pending.is_none() && !implied && !visit.allowed {
         cx.store.create_grant(grant).await?;
         return Ok(code.into_answer());
@@ -70,6 +69,13 @@ pub(super) async fn issue(
         tracing::info!(target: "audit", event = "consent", user = %grant.user, client = %grant.client, scope = %grant.scope);
     }
     Ok(code.into_answer())
+}
+
+/// Whether a consent covers it: what the administrator allowed for everybody is written once, shows on the account page,
+/// and can be withdrawn there.
+async fn is_allowed(cx: &Context, grant: &NewGrant) -> Result<bool, Fault> {
+    let consent = cx.store.remembered_consent(grant.user, &grant.client).await?;
+    Ok(consent.is_some_and(|consent| grant.scope.is_within(&consent.scope)))
 }
 
 /// Takes a pending request away without an answer of ours.

@@ -1,42 +1,54 @@
 //! Step 5: did they allow it?
 
-use super::{NeedConsent, Step, Validated, Visit};
+use super::{NeedConsent, Source, Step, Validated, Visit};
 use crate::oauth::Context;
-use crate::oauth::error::consent_required;
+use crate::oauth::error::{consent_required, login_required};
 use crate::types::redirect_uri::Destination;
-use crate::types::{Fault, User};
+use crate::types::{Fault, Session};
 
 /// What to show first; `None` when it was allowed before, or just now.
 pub(super) async fn ask(
     cx: &Context,
     validated: &Validated,
     visit: &Visit<'_>,
-    user: User,
+    (session, source): (&Session, Source),
 ) -> Result<Option<Step>, Fault> {
-    if visit.allowed || !must_ask(cx, validated, &user).await? {
-        return Ok(None);
-    }
+    let needed = if visit.allowed { None } else { must_ask(cx, validated, session, source).await? };
+    let Some(why) = needed else { return Ok(None) };
     // OpenID Connect Core §3.1.2.6
     if validated.request.prompt.none {
-        return Ok(Some(Step::Refuse(consent_required("the user has not allowed this yet"))));
+        return Ok(Some(Step::Refuse(consent_required(why))));
     }
+    let Some(user) = cx.store.user(session.user).await? else {
+        return Ok(Some(Step::Refuse(login_required("the user is not there any more"))));
+    };
     let scope = validated.request.scope.clone();
     Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 
-async fn must_ask(cx: &Context, validated: &Validated, user: &User) -> Result<bool, Fault> {
+/// Why the person must be asked.
+async fn must_ask(
+    cx: &Context,
+    validated: &Validated,
+    session: &Session,
+    source: Source,
+) -> Result<Option<&'static str>, Fault> {
     let (client, request) = (&validated.client, &validated.request);
     if request.prompt.consent {
-        return Ok(true);
+        return Ok(Some("the request itself wants the user to be asked"));
     }
     // RFC 8252 §8.6: any program may sit at such an address, so neither a remembered consent nor the administrator's
     // word for the client proves that it is the client.
     if client.is_public() && validated.target.destination() != Destination::Web {
-        return Ok(true);
+        return Ok(Some("a public client at a loopback or private-use address must ask its user each time"));
     }
     if client.metadata.skip_consent {
-        return Ok(false);
+        return Ok(None);
     }
-    let consent = cx.store.consent(user.id, &client.id).await?;
-    Ok(consent.is_none_or(|consent| !request.scope.is_within(&consent.asked)))
+    let consent = match source {
+        Source::Memory => cx.store.remembered_consent(session.user, &client.id).await?,
+        Source::Database => cx.store.consent(session.user, &client.id).await?,
+    };
+    let allowed = consent.is_some_and(|consent| request.scope.is_within(&consent.asked));
+    Ok((!allowed).then_some("the user has not allowed this yet"))
 }

@@ -110,11 +110,30 @@ pub async fn validate(cx: &Context, params: &Params, kept: Option<&Hint>) -> Res
 /// # Errors
 /// Only faults: what a client may know is `Step::Refuse`.
 pub async fn next(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Step, Fault> {
-    let (session, user) = match session::find(cx, validated, visit).await? {
-        session::Found::Fresh(session, user) => (session, user),
+    // What is remembered can only say yes: the statement that redeems the code looks again (`Store::redeem`). Before a
+    // person is asked or a client refused, and once somebody was asked, the database has the word.
+    if visit.pending.is_none()
+        && let ready @ Step::Ready(_) = next_by(cx, validated, visit, Source::Memory).await?
+    {
+        return Ok(ready);
+    }
+    next_by(cx, validated, visit, Source::Database).await
+}
+
+async fn next_by(cx: &Context, validated: &Validated, visit: &Visit<'_>, source: Source) -> Result<Step, Fault> {
+    let session = match session::find(cx, validated, visit, source).await? {
+        session::Found::Fresh(session) => session,
         session::Found::Missing(step) => return Ok(step),
     };
-    Ok(consent::ask(cx, validated, visit, user).await?.unwrap_or(Step::Ready(session)))
+    Ok(consent::ask(cx, validated, visit, (&session, source)).await?.unwrap_or(Step::Ready(session)))
+}
+
+/// Where sessions and consents are read.
+#[derive(Clone, Copy)]
+enum Source {
+    /// What this node remembers, and what it does not from the database.
+    Memory,
+    Database,
 }
 
 /// Step 6: the grant, the consent and the end of the waiting request are written, and the answer is the code.

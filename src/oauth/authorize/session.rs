@@ -1,19 +1,24 @@
 //! Step 4: who is there, and did they prove it recently enough?
 
-use super::{NeedSignIn, Step, Validated, Visit};
+use super::{NeedSignIn, Source, Step, Validated, Visit};
 use crate::oauth::Context;
 use crate::oauth::error::login_required;
 use crate::types::{Fault, Session, User};
 
 pub(super) enum Found {
-    Fresh(Session, User),
+    Fresh(Session),
     /// What to do first.
     Missing(Step),
 }
 
-pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>) -> Result<Found, Fault> {
+pub(super) async fn find(
+    cx: &Context,
+    validated: &Validated,
+    visit: &Visit<'_>,
+    source: Source,
+) -> Result<Found, Fault> {
     let request = &validated.request;
-    let Some((session, user)) = signed_in(cx, visit).await? else {
+    let Some(session) = signed_in(cx, visit, source).await? else {
         return Ok(sign_in(validated, None));
     };
     // Signed in, or chosen, for this very request.
@@ -21,7 +26,7 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
     let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
 
     // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
-    if request.hint.as_ref().is_some_and(|hint| hint.user != user.id) {
+    if request.hint.as_ref().is_some_and(|hint| hint.user != session.user) {
         return Ok(match chosen {
             // They were asked, and are somebody else: to ask again would never end.
             Some(_) => Found::Missing(Step::Refuse(login_required("another user signed in than the one expected"))),
@@ -30,22 +35,27 @@ pub(super) async fn find(cx: &Context, validated: &Validated, visit: &Visit<'_>)
     }
     // OpenID Connect Core §3.1.2.1: "SHOULD prompt the End-User to select a user account".
     if request.prompt.select_account && chosen.is_none() {
-        return Ok(Found::Missing(Step::NeedAccount(Box::new((session, user)))));
+        let user = cx.store.user(session.user).await?;
+        return Ok(user.map_or_else(
+            || sign_in(validated, None),
+            |user| Found::Missing(Step::NeedAccount(Box::new((session, user)))),
+        ));
     }
     // OpenID Connect Core §3.1.2.1: `login`, and `max_age` counted from the last active authentication.
     let too_old = request.max_age.is_some_and(|max_age| cx.now.since(session.authentication.at) > max_age);
     if (request.prompt.login || too_old) && !just_now {
-        return Ok(sign_in(validated, Some(user)));
+        return Ok(sign_in(validated, cx.store.user(session.user).await?));
     }
-    cx.store.use_session(&session, cx.config.session.idle_lifetime, cx.now).await?;
-    Ok(Found::Fresh(session, user))
+    cx.store.use_session(&session, cx.config.session.idle_lifetime, cx.now);
+    Ok(Found::Fresh(session))
 }
 
-async fn signed_in(cx: &Context, visit: &Visit<'_>) -> Result<Option<(Session, User)>, Fault> {
+async fn signed_in(cx: &Context, visit: &Visit<'_>, source: Source) -> Result<Option<Session>, Fault> {
     let Some(id) = visit.session else { return Ok(None) };
-    let Some(session) = cx.store.session(id, cx.now).await? else { return Ok(None) };
-    let user = cx.store.user(session.user).await?;
-    Ok(user.map(|user| (session, user)))
+    match source {
+        Source::Memory => cx.store.remembered_session(id, cx.now).await,
+        Source::Database => cx.store.session(id, cx.now).await,
+    }
 }
 
 fn sign_in(validated: &Validated, again: Option<User>) -> Found {

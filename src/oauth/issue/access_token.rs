@@ -1,5 +1,7 @@
 //! Access tokens: signed JWTs that cost no row (RFC 9068).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::Context;
@@ -108,8 +110,9 @@ fn sign(cx: &Context, claims: AccessClaims) -> Result<Minted, Fault> {
 const CLOCK_SKEW: i64 = 30;
 
 /// The claims of a token that we signed and that has not expired; whether it was revoked is not asked here.
-pub fn verify(cx: &Context, token: &str) -> Option<AccessClaims> {
-    let claims: AccessClaims = jwt::verify(token, TokenType::AccessToken, |kid| cx.keys.verifying(kid)).ok()?;
+pub fn verify(cx: &Context, token: &str) -> Option<Arc<AccessClaims>> {
+    let verify = || jwt::verify(token, TokenType::AccessToken, |kid| cx.keys.verifying(kid)).ok();
+    let claims = cx.keys.verified().claims(token, verify)?;
     // RFC 9068 §4; a token of another node may come from a clock that is a little ahead.
     let in_time = claims.iat <= cx.now.secs() + CLOCK_SKEW && cx.now.secs() < claims.exp;
     (claims.iss == cx.issuer() && in_time).then_some(claims)

@@ -11,6 +11,7 @@ use crate::support::party::{SECRET, basic, decode};
 each_database!(
     a_resource_server_is_told_of_any_access_token,
     any_other_client_is_told_of_its_own_tokens_alone,
+    a_token_that_was_shown_before_is_judged_anew,
     a_refresh_token_is_for_its_own_client_and_while_it_is_current,
     an_id_token_is_not_for_introspection,
     what_is_not_good_is_inactive_and_no_more,
@@ -55,6 +56,29 @@ async fn a_resource_server_is_told_of_any_access_token(app: TestApp) {
     assert_eq!(app.introspect(others.access_token()).await.expect_active()["client_id"], "spa");
     let own = rp.client_credentials("").await.expect_tokens();
     assert_eq!(app.introspect(own.access_token()).await.expect_active()["sub"], "web");
+}
+
+/// That its signature is good is remembered, and nothing else.
+async fn a_token_that_was_shown_before_is_judged_anew(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let other = app.client("other").create().await;
+    let (lives, revoked) = (rp.sign_in("ada").await, rp.sign_in("ada").await);
+    for tokens in [&lives, &revoked] {
+        app.introspect(tokens.access_token()).await.expect_active();
+    }
+    for _ in 0..2 {
+        other.introspect(lives.access_token()).await.expect_inactive();
+        rp.introspect(lives.access_token()).await.expect_active();
+    }
+    rp.revoke(revoked.access_token()).await.expect_status(200);
+    app.introspect(revoked.access_token()).await.expect_inactive();
+    rp.userinfo(revoked.access_token()).await.expect_status(401);
+
+    app.advance(599);
+    app.introspect(lives.access_token()).await.expect_active();
+    app.advance(1);
+    app.introspect(lives.access_token()).await.expect_inactive();
 }
 
 async fn any_other_client_is_told_of_its_own_tokens_alone(app: TestApp) {

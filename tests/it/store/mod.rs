@@ -5,6 +5,7 @@ mod cleanup;
 mod feed;
 mod feed_log;
 mod outage;
+mod remembered;
 mod schema;
 mod statements;
 mod transitions;

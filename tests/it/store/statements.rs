@@ -10,12 +10,13 @@ use sqlx::{
 use crate::support::{Engine, TestApp};
 
 /// What PostgreSQL alone can do: its place in the source is behind `On::Postgres`, or a `write_many`.
-const POSTGRES_ALONE: [&str; 5] = [
+const POSTGRES_ALONE: [&str; 6] = [
     "SELECT pg_notify($1, '')",
     "SELECT pg_advisory_xact_lock(7142530011)",
     "INSERT_MANY",
     "REDEEM_MANY",
     "ROTATE_MANY",
+    "MARK_MANY",
 ];
 
 /// Whether a statement, or its name, is listed there.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use grantor::crypto::{SystemRandom, random};
-use grantor::store::{
-    Ending, NewGrant, PendingKind, PendingRequest, Presented, Redeem, Redemption, RefreshTerms, Rotation, Store, Stored,
-};
+use grantor::store::{Ending, PendingKind, PendingRequest, Presented, Redeem, Redemption, Rotation, Store, Stored};
 use grantor::types::{
-    Authentication, ClientId, Clock, CodeChallenge, Fault, GrantId, Params, RequestId, Scope, Session, SessionId,
-    Timestamp, UserId,
+    Authentication, ClientId, Clock, Fault, GrantId, Params, RequestId, Scope, SessionId, Timestamp, UserId,
 };
 
 use crate::each_database;
 use crate::support::TestApp;
+use crate::support::app::eventually;
 use crate::support::behind::at_once;
 use crate::support::grants::{CHALLENGE, TERMS, code, id, pending_grant, session_of, web};
 
@@ -32,6 +30,7 @@ each_database!(
     a_generation_moves_on_once,
     a_grant_moves_on_only_while_what_it_hangs_on_lives,
     a_session_that_ended_is_not_brought_back,
+    a_session_in_use_is_marked_and_one_that_ended_is_not,
 );
 
 /// One transaction on a store of one's own choice.
@@ -360,11 +359,36 @@ async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
     let later: Timestamp = expired.idle_expires_at;
     let far = later.plus(Duration::from_secs(86_400));
     for session in [&ended, &expired] {
-        app.store.touch_session(session.id, later, far).await.unwrap();
         let mut renewed = session.clone();
         renewed.authentication = Authentication::by_password(later);
         (renewed.idle_expires_at, renewed.expires_at) = (far, far);
         assert!(!app.change(async |tx| tx.renew_session(&renewed).await).await);
         assert!(app.store.session(session.id, later).await.unwrap().is_none());
+        assert!(app.store.remembered_session(session.id, later).await.unwrap().is_none());
     }
+}
+
+async fn a_session_in_use_is_marked_and_one_that_ended_is_not(app: TestApp) {
+    let ada = app.user("ada").await;
+    let (ended, expired, living) = (session_of(&app, ada), session_of(&app, ada), session_of(&app, ada));
+    for session in [&ended, &expired, &living] {
+        app.change(async |tx| tx.create_session(session).await).await;
+        app.store.remembered_session(session.id, app.clock.now()).await.unwrap().expect("it lives");
+    }
+    let now = app.clock.now();
+    app.change(async |tx| tx.end_session(ended.id, Ending::SignOut, now).await).await;
+    // A quarter of an hour before its end, and at its end.
+    let (soon, late) = (living.idle_expires_at.minus(Duration::from_secs(900)), expired.idle_expires_at);
+    let idle = Duration::from_secs(3_600);
+    app.store.use_session(&ended, idle, soon);
+    app.store.use_session(&expired, idle, late);
+    app.store.use_session(&living, idle, soon);
+    assert!(app.store.remembered_session(ended.id, soon).await.unwrap().is_none());
+    let marked =
+        format!("sessions WHERE seen_at = {} AND idle_expires_at = {}", soon.micros(), soon.plus(idle).micros());
+    eventually("it is written", async || app.count(&marked).await == 1).await;
+    let as_they_were = format!("sessions WHERE seen_at = {0} AND idle_expires_at = {1}", now.micros(), late.micros());
+    assert_eq!(app.count(&as_they_were).await, 2, "the ended and the expired");
+    let marked = app.store.remembered_session(living.id, late).await.unwrap().expect("it lives on");
+    assert_eq!(marked.idle_expires_at, soon.plus(idle));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use grantor::types::Clock as _;
 
 use crate::each_database;
-use crate::support::app::PASSWORD;
+use crate::support::app::{PASSWORD, eventually};
 use crate::support::party::decode;
 use crate::support::{Pkce, TestApp};
 
@@ -80,6 +80,9 @@ async fn using_the_account_page_is_use(app: TestApp) {
     for _ in 0..3 {
         app.clock.advance(23 * HOUR);
         assert!(person.is_signed_in().await);
+        // Nobody waits for it to be written, but a clock that jumps.
+        let marked = format!("sessions WHERE seen_at = {}", app.clock.now().micros());
+        eventually("its use is written down", async || app.count(&marked).await == 1).await;
     }
     app.clock.advance(24 * HOUR);
     assert!(!person.is_signed_in().await);
