@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::password::Params;
-use crate::crypto::{PasswordHashing, Random, SystemRandom};
+use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::oauth::Keys;
 use crate::store::Store;
@@ -66,7 +66,8 @@ impl App {
 
         let mut jobs = JoinSet::new();
         jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval));
-        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone()));
+        let node = random::token(&*ambient.rng, 16);
+        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
 
         let config = Arc::new(config);
         let accounts = Accounts {

@@ -25,7 +25,7 @@ pub mod token_type;
 pub use hash::{Digest, sha256, sha256_base64url};
 pub use jwt::JwtError;
 pub use keys::{KeyError, SigningKey, VerifyingKey};
-pub use password::{Busy, PasswordHashing, Verdict};
+pub use password::{Busy, Load, PasswordHashing, Verdict};
 pub use provider::install;
 pub use random::{Random, SystemRandom};
 pub use seal::{KeyRing, OpenError};

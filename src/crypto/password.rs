@@ -1,14 +1,16 @@
 //! Passwords of users: argon2id (RFC 9106), on a few threads and never on more.
 //!
 //! Each hash is meant to cost time and memory, so a crowd at the sign-in page waits here and at last is turned
-//! away; the token endpoint does not notice. Rules for new passwords live with the accounts.
+//! away; the token endpoint does not notice: whoever hashes is the last to get a core that somebody else wants. Rules for
+//! new passwords live with the accounts.
 
 use std::sync::Arc;
+use std::thread;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, MIN_SALT_LEN, Version, password_hash};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Random;
 use super::{hash, random};
@@ -47,10 +49,21 @@ pub enum Verdict {
 #[error("too many passwords are being checked at once")]
 pub struct Busy;
 
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Passwords that are being hashed.
+    pub working: usize,
+    /// Passwords that wait for it.
+    pub waiting: usize,
+}
+
 /// The pool. Cheap to clone; the clones share it.
 #[derive(Clone, Debug)]
 pub struct PasswordHashing {
     today: Costs,
+    most_working: usize,
+    most: usize,
     /// Those who wait or work.
     places: Arc<Semaphore>,
     /// Those who work.
@@ -68,11 +81,22 @@ impl PasswordHashing {
         let Params { memory_kib, iterations, parallelism } = params;
         let params = argon2::Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES))
             .map_err(|why| format!("password hashing: {why}"))?;
+        let most = workers.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        let most_working = workers.min(Semaphore::MAX_PERMITS);
         Ok(Self {
             today: Costs { algorithm: Algorithm::Argon2id, version: Version::V0x13, params },
-            places: Arc::new(Semaphore::new(workers.saturating_add(queue).min(Semaphore::MAX_PERMITS))),
-            workers: Arc::new(Semaphore::new(workers.min(Semaphore::MAX_PERMITS))),
+            most_working,
+            most,
+            places: Arc::new(Semaphore::new(most)),
+            workers: Arc::new(Semaphore::new(most_working)),
         })
+    }
+
+    /// How much there is to do at this moment.
+    pub fn load(&self) -> Load {
+        let working = self.most_working.saturating_sub(self.workers.available_permits());
+        let all = self.most.saturating_sub(self.places.available_permits());
+        Load { working, waiting: all.saturating_sub(working) }
     }
 
     /// A hash to store, as a PHC string. The password is taken exactly as typed (ASVS 6.2.8).
@@ -109,19 +133,36 @@ impl PasswordHashing {
         .await?
     }
 
-    /// Runs `work` on a blocking thread once it is its turn.
+    /// Runs `work` on a thread of its own once it is its turn.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let Load { working, waiting } = self.load();
+            tracing::warn!(working, waiting, "a password is not checked: too many wait already");
+            return Err(Busy);
+        };
+        let Load { working, waiting } = self.load();
+        tracing::debug!(working, waiting, "a password waits to be hashed");
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Busy)?;
         // Both go along: a caller who hangs up does not stop the thread, so does not free it either.
         let held: [OwnedSemaphorePermit; 2] = [place, worker];
-        let done = tokio::task::spawn_blocking(move || {
+        let (finish, finished) = oneshot::channel();
+        // To start a thread takes a thousandth of what it does then.
+        let thread = thread::Builder::new().name("password".into()).spawn(move || {
+            let_others_go_first();
             let result = work();
             drop(held);
-            result
+            let _ = finish.send(result);
         });
-        done.await.map_err(|_| Busy)
+        thread.map_err(|_| Busy)?;
+        finished.await.map_err(|_| Busy)
     }
+}
+
+/// Gives this thread the lowest priority: on a machine whose cores are all at work, a hash that has one would keep it for
+/// milliseconds while a token request waits. Where the system refuses, all are equal.
+fn let_others_go_first() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(19);
 }
 
 /// What a hash depends on besides password and salt.
@@ -276,6 +317,10 @@ mod tests {
             tokio::task::yield_now().await;
         }
 
+        while hashing.load().working == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hashing.load(), Load { working: 1, waiting: 1 });
         assert_eq!(hashing.verify(None, "pw".into()).await, Err(Busy));
 
         finish.send(()).unwrap();
@@ -306,6 +351,17 @@ mod tests {
         let _ = gone.await;
         assert_eq!(hashing.verify(None, "pw".into()).await, Err(Busy));
         finish.send(()).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn whoever_hashes_lets_others_go_first() {
+        let hashing = PasswordHashing::new(CHEAP, 1, 0).unwrap();
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        assert_eq!(hashing.run(niceness).await, Ok(19));
+        assert_eq!(niceness(), before, "and only that thread");
+        assert_eq!(hashing.load(), Load { working: 0, waiting: 0 });
     }
 
     #[test]

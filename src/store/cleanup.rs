@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::query;
+use sqlx::{query, query_as};
 
 use super::Store;
 use super::database::on;
@@ -11,28 +11,79 @@ use crate::types::{Fault, Timestamp};
 /// How long expired rows stay, so that a late replay can still be told from nonsense.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
+/// The most rows that one statement takes away.
+const BATCH: u64 = 1_000;
+
 impl Store {
+    /// Takes an office that only one node holds, or keeps it, until a time; `false` if another has it.
+    ///
+    /// Safe to race: of any number of nodes one gets it.
+    pub async fn hold_lease(&self, name: &str, holder: &str, until: Timestamp, now: Timestamp) -> Result<bool, Fault> {
+        const UPSERT: &str = "INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, $3)
+            ON CONFLICT (name) DO UPDATE SET holder = $2, expires_at = $3
+                WHERE leases.holder = $2 OR leases.expires_at <= $4";
+        let rows = on!(self.writing().await?.on(), db => query(UPSERT)
+            .bind(name)
+            .bind(holder)
+            .bind(until.micros())
+            .bind(now.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
+        Ok(rows == 1)
+    }
+
     /// Deletes one batch of each kind; `true` if there may be more.
     pub async fn delete_expired(&self, now: Timestamp) -> Result<bool, Fault> {
-        // The relying parties of a session are remembered until it ends.
-        const GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at < $1
-              AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL)
-            LIMIT 1000)";
         const SESSIONS: &str = "DELETE FROM sessions
-            WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 OR expires_at < $1 LIMIT 1000)";
+            WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 LIMIT 1000)";
         const PENDING: &str = "DELETE FROM pending_requests
             WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT 1000)";
         const BROWSERS: &str = "DELETE FROM browsers
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT 1000)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT 1000)";
-        let kept = now.minus(KEPT);
         let mut more = false;
-        for (statement, before) in [(GRANTS, kept), (SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
-            let rows = on!(self.writing().await?.on(), db => query(statement).bind(before.micros()).execute(db).await?.rows_affected());
-            more |= rows == 1_000;
+        let kept = now.minus(KEPT);
+        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
+            let rows = on!(self.writing().await?.on(), db => query(statement)
+                .bind(before.micros())
+                .execute(db)
+                .await?
+                .rows_affected());
+            more |= rows == BATCH;
         }
-        self.live().forget_expired(now);
         Ok(more)
+    }
+
+    /// Deletes one batch of the grants that expired at `from` or later; where the next batch begins, if there may be one.
+    ///
+    /// The relying parties of a session are remembered until it ends, so some stay, and the next batch must not read
+    /// them again.
+    pub async fn delete_expired_grants(&self, from: Timestamp, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+        const NEXT: &str = "SELECT expires_at FROM grants WHERE expires_at >= $1 AND expires_at < $2
+            ORDER BY expires_at LIMIT 1 OFFSET 1000";
+        const DELETE: &str = "DELETE FROM grants WHERE expires_at >= $1 AND expires_at < $2
+              AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL)";
+        let kept = now.minus(KEPT);
+        let next: Option<(i64,)> = on!(self.on(), db => query_as(NEXT)
+            .bind(from.micros())
+            .bind(kept.micros())
+            .fetch_optional(db)
+            .await?);
+        // At least one microsecond, however many expired in it.
+        let next = next.map(|(next,)| Timestamp::from_micros(next.max(from.micros() + 1)));
+        on!(self.writing().await?.on(), db => query(DELETE)
+            .bind(from.micros())
+            .bind(next.unwrap_or(kept).micros())
+            .execute(db)
+            .await
+            .map(|_| ()))?;
+        Ok(next)
+    }
+
+    /// Forgets what was revoked so long ago that no token can be left.
+    pub fn forget_expired(&self, now: Timestamp) {
+        self.live().forget_expired(now);
     }
 }

@@ -152,10 +152,10 @@ impl Store {
         self.writers().marks.post(Mark { session: session.id, seen_at: now, idle_expires_at });
     }
 
-    /// Sessions that have expired and still count as open, a few at a time.
+    /// Sessions that have expired and still count as open, a few at a time. None idles beyond its end.
     pub async fn expired_sessions(&self, now: Timestamp) -> Result<Vec<SessionId>, Fault> {
         const SELECT: &str = "SELECT id FROM sessions
-            WHERE ended_at IS NULL AND (idle_expires_at <= $1 OR expires_at <= $1) LIMIT 100";
+            WHERE ended_at IS NULL AND idle_expires_at <= $1 LIMIT 100";
         let rows: Vec<(String,)> = on!(self.on(), db => query_as(SELECT).bind(now.micros()).fetch_all(db).await?);
         Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }

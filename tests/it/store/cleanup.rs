@@ -1,8 +1,11 @@
 //! Housekeeping: what has expired ends and goes, and nothing else does.
 
+use std::time::Duration;
+
 use grantor::types::Clock;
 
 use crate::each_database;
+use crate::support::behind::at_once;
 use crate::support::{Pkce, TestApp};
 
 each_database!(
@@ -11,7 +14,9 @@ each_database!(
     what_lives_stays,
     a_late_replay_is_still_told_from_nonsense,
     more_than_one_batch_goes_in_one_round,
-    two_nodes_sweep_at_once,
+    of_two_nodes_one_sweeps,
+    an_office_has_one_holder,
+    what_stays_does_not_keep_what_is_behind_it,
     a_code_that_nobody_redeemed_leaves_nothing,
 );
 
@@ -141,7 +146,7 @@ async fn more_than_one_batch_goes_in_one_round(app: TestApp) {
     assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 200);
 }
 
-async fn two_nodes_sweep_at_once(app: TestApp) {
+async fn of_two_nodes_one_sweeps(app: TestApp) {
     app.user("ada").await;
     let rp = app.client("web").create().await;
     for _ in 0..5 {
@@ -150,14 +155,62 @@ async fn two_nodes_sweep_at_once(app: TestApp) {
     app.advance(2 * DAY);
     let other = app.other_store().await;
     let (here, there) = tokio::join!(
-        grantor::jobs::cleanup::sweep(&app.store, &*app.clock),
-        grantor::jobs::cleanup::sweep(&other, &*app.clock),
+        grantor::jobs::cleanup::sweep(&app.store, &*app.clock, "here"),
+        grantor::jobs::cleanup::sweep(&other, &*app.clock, "there"),
     );
     here.expect("one finishes");
-    there.expect("and so does the other");
+    there.expect("and the other has nothing to do");
     assert_eq!(app.count("changes WHERE kind = 'session_ended'").await, 5, "each ends once");
     assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+
+    // Whoever was elected falls silent, and the other takes over.
+    rp.sign_in_with(&app.person(), "ada", &[("scope", "openid")]).await;
+    let elected = if app.count("leases WHERE holder = 'here'").await == 1 { "here" } else { "there" };
+    let idle = if elected == "here" { "there" } else { "here" };
+    app.sql("UPDATE sessions SET idle_expires_at = 1").await;
+    grantor::jobs::cleanup::sweep(&other, &*app.clock, idle).await.expect("it has nothing to do");
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    app.advance(60);
+    grantor::jobs::cleanup::sweep(&other, &*app.clock, idle).await.expect("it finishes");
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+    assert_eq!(app.count(&format!("leases WHERE holder = '{idle}'")).await, 1);
     other.close().await;
+}
+
+async fn an_office_has_one_holder(app: TestApp) {
+    let now = app.clock.now();
+    let (until, later) = (now.plus(Duration::from_secs(60)), now.plus(Duration::from_secs(120)));
+    let other = app.other_store().await;
+    let nodes: Vec<String> = (0..12).map(|n| format!("node {n}")).collect();
+    for (until, now) in [(until, now), (later, until)] {
+        let asked = nodes.iter().enumerate().map(|(n, node)| {
+            let store = if n % 2 == 0 { &app.store } else { &other };
+            store.hold_lease("housekeeping", node, until, now)
+        });
+        let held = at_once(asked).await.into_iter().filter(|held| *held.as_ref().expect("the store answers"));
+        assert_eq!(held.count(), 1);
+    }
+    other.close().await;
+}
+
+/// The relying parties of a session that is open are remembered, however many there are.
+async fn what_stays_does_not_keep_what_is_behind_it(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    rp.sign_in_with(&app.person(), "ada", &[("scope", "openid")]).await;
+    app.sql("UPDATE grants SET expires_at = 9").await;
+    let columns = "client_id, user_id, scope, offline, refreshable, authenticated_at, methods, redirect_uri, code_hash,
+        code_challenge, code_expires_at, generation, created_at, ends_at";
+    for (id, session, expires_at) in [("'open' || i", "session_id", "10 + i / 3"), ("'over' || i", "'gone'", "3000")] {
+        let copies = format!(
+            "{NUMBERS} INSERT INTO grants (id, session_id, expires_at, {columns})
+             SELECT {id}, {session}, {expires_at}, {columns} FROM grants, n WHERE grants.expires_at = 9"
+        );
+        assert_eq!(app.sql(&copies).await, 2_500);
+    }
+    app.sweep().await;
+    assert_eq!(app.count("grants WHERE session_id = 'gone'").await, 0, "more than a batch, of one microsecond");
+    assert_eq!(app.count("grants").await, 2_501);
 }
 
 async fn a_code_that_nobody_redeemed_leaves_nothing(app: TestApp) {

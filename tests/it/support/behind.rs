@@ -89,7 +89,7 @@ impl TestApp {
 
     /// One round of housekeeping.
     pub async fn sweep(&self) {
-        grantor::jobs::cleanup::sweep(&self.store, &*self.clock).await.expect("housekeeping finishes");
+        grantor::jobs::cleanup::sweep(&self.store, &*self.clock, "this").await.expect("housekeeping finishes");
     }
 
     pub fn advance(&self, seconds: u64) {
