@@ -19,7 +19,7 @@ fn client_credentials(criterion: &mut Criterion) {
     let server = runtime.spawn(app.serve(listener, async {
         let _ = stopped.await;
     }));
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::new();
 
     let fields = [("grant_type", "client_credentials"), ("scope", "notes:read")];

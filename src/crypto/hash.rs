@@ -1,8 +1,8 @@
 //! Digests, and comparison in constant time.
 
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use subtle::ConstantTimeEq;
 
 use crate::types::Algorithm;

@@ -101,6 +101,7 @@ const fn encoded(bytes: usize) -> usize {
 mod tests {
     use std::sync::LazyLock;
 
+    use aws_lc_rs::hmac;
     use serde::{Deserialize, Serialize};
     use serde_json::{Value, json};
 
@@ -229,7 +230,7 @@ mod tests {
                 URL_SAFE_NO_PAD.encode(header.to_string()),
                 URL_SAFE_NO_PAD.encode(serde_json::to_vec(&ada()).unwrap())
             );
-            let mac = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &public), message.as_bytes());
+            let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &public), message.as_bytes());
             let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.as_ref()));
             assert_eq!(read(&token, TokenType::AccessToken, &key), Err(JwtError::WrongAlgorithm), "{algorithm}");
         }

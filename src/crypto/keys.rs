@@ -3,36 +3,35 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
-use ring::hmac;
-use ring::rsa::PublicKeyComponents;
-use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
-};
-use rsa::pkcs8::EncodePrivateKey;
-use rsa::rand_core;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::random::{self, Random, SystemRandom};
+use super::random::{self, Random};
 use super::{TokenType, provider};
 use crate::types::Algorithm;
 
 /// RFC 7518 §3.2: at least as long as the hash.
 const HS256_BYTES: usize = 32;
-const RSA_BITS: usize = 2048;
 
 /// What can go wrong with a key. Never the fault of a client.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     #[error("not the private key of {0}: {1}")]
     Rejected(Algorithm, String),
-    #[error("no {0} key could be made: {1}")]
-    NotGenerated(Algorithm, String),
+    #[error("no {0} key could be made")]
+    NotGenerated(Algorithm),
     #[error("a secret of {0} has no public half")]
     NotPublic(Algorithm),
     #[error("signing with {0} failed")]
@@ -49,47 +48,47 @@ pub struct SigningKey {
     verifying: VerifyingKey,
     /// The encoded JOSE header for each type of token, with its dot.
     headers: [String; TokenType::ALL.len()],
-    rng: SystemRandom,
 }
 
 enum Pair {
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 impl SigningKey {
     /// New private material, to be sealed and stored: PKCS#8, or for HS256 the 32 bytes.
     ///
-    /// An RSA key takes from a tenth of a second to several: not on a thread that serves others. Elliptic keys come
-    /// from ring, which takes its randomness from the operating system and from nowhere else.
+    /// An RSA key takes from a hundredth of a second to a few tenths: not on a thread that serves others. Key pairs come
+    /// from aws-lc, which takes its randomness from its own generator and from nowhere else.
     pub fn generate(algorithm: Algorithm, rng: &dyn Random) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let system = SystemRandom::new();
-        let ring = |_| KeyError::NotGenerated(algorithm, "ring could not".into());
-        let material = match algorithm {
-            Algorithm::Es256 | Algorithm::Es384 => {
-                EcdsaKeyPair::generate_pkcs8(ecdsa(algorithm), system.ring()).map_err(ring)?.as_ref().to_vec()
-            }
-            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(system.ring()).map_err(ring)?.as_ref().to_vec(),
-            Algorithm::Hs256 => {
-                let mut secret = vec![0; HS256_BYTES];
-                rng.fill(&mut secret);
-                secret
-            }
-            // ring makes no RSA keys.
-            Algorithm::Rs256 | Algorithm::Ps256 => return generate_rsa(algorithm, rng),
+        let material = || -> Result<Vec<u8>, Unspecified> {
+            Ok(match algorithm {
+                Algorithm::Es256 | Algorithm::Es384 => {
+                    EcdsaKeyPair::generate(ecdsa(algorithm))?.to_pkcs8v1()?.as_ref().to_vec()
+                }
+                Algorithm::EdDsa => Ed25519KeyPair::generate()?.to_pkcs8()?.as_ref().to_vec(),
+                Algorithm::Rs256 | Algorithm::Ps256 => {
+                    AsDer::<Pkcs8V1Der>::as_der(&RsaKeyPair::generate(KeySize::Rsa2048)?)?.as_ref().to_vec()
+                }
+                Algorithm::Hs256 => {
+                    let mut secret = vec![0; HS256_BYTES];
+                    rng.fill(&mut secret);
+                    secret
+                }
+            })
         };
-        Ok(Zeroizing::new(material))
+        material().map(Zeroizing::new).map_err(|_| KeyError::NotGenerated(algorithm))
     }
 
-    /// A key from its stored material; ring checks that the two halves belong together.
+    /// A key from its stored material; aws-lc checks that the two halves belong together.
     pub fn parse(kid: String, algorithm: Algorithm, material: &[u8]) -> Result<Self, KeyError> {
         provider::install();
         let (pair, public) = Pair::parse(algorithm, material)?;
         let headers = TokenType::ALL.map(|typ| header(typ, algorithm, &kid));
         let verifying = VerifyingKey(Arc::new(Verifying { kid, algorithm, key: public }));
-        Ok(Self { pair, verifying, headers, rng: SystemRandom::new() })
+        Ok(Self { pair, verifying, headers })
     }
 
     /// The `kid` that a new asymmetric key gets: its thumbprint (RFC 7638). One of HS256 would tell about the secret.
@@ -99,15 +98,15 @@ impl SigningKey {
 
     /// The bare signature, as JWS has it: ECDSA as r and s of fixed length (RFC 7518 §3.4).
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let failed = |_| KeyError::Signing(self.algorithm());
+        let failed = |_: Unspecified| KeyError::Signing(self.algorithm());
         match &self.pair {
-            Pair::Ecdsa(pair) => Ok(pair.sign(self.rng.ring(), message).map_err(failed)?.as_ref().to_vec()),
+            Pair::Ecdsa(pair) => Ok(pair.sign(&random::of_the_engine(), message).map_err(failed)?.as_ref().to_vec()),
             Pair::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(*encoding, self.rng.ring(), message, &mut signature).map_err(failed)?;
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random::of_the_engine(), message, &mut signature).map_err(failed)?;
                 Ok(signature)
             }
-            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::Ed25519(pair) => Ok(pair.try_sign(message).map_err(failed)?.as_ref().to_vec()),
             Pair::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
         }
     }
@@ -201,17 +200,16 @@ impl fmt::Debug for VerifyingKey {
 
 impl Pair {
     fn parse(algorithm: Algorithm, material: &[u8]) -> Result<(Self, DecodingKey), KeyError> {
-        let rejected = |why: ring::error::KeyRejected| KeyError::Rejected(algorithm, why.to_string());
+        let rejected = |why: KeyRejected| KeyError::Rejected(algorithm, why.to_string());
         Ok(match algorithm {
             Algorithm::Es256 | Algorithm::Es384 => {
-                let rng = SystemRandom::new();
-                let pair = EcdsaKeyPair::from_pkcs8(ecdsa(algorithm), material, rng.ring()).map_err(rejected)?;
+                let pair = EcdsaKeyPair::from_pkcs8(ecdsa(algorithm), material).map_err(rejected)?;
                 let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
                 (Self::Ecdsa(pair), public)
             }
             Algorithm::Rs256 | Algorithm::Ps256 => {
                 let pair = RsaKeyPair::from_pkcs8(material).map_err(rejected)?;
-                let PublicKeyComponents::<Vec<u8>> { n, e } = pair.public().into();
+                let RsaPublicKeyComponents::<Vec<u8>> { n, e } = pair.public_key().into();
                 let encoding: &'static dyn RsaEncoding = match algorithm {
                     Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
                     _ => &signature::RSA_PKCS1_SHA256,
@@ -220,12 +218,12 @@ impl Pair {
             }
             Algorithm::EdDsa => {
                 // OpenSSL writes the private half alone (RFC 8410 §7, version 1); a public half is checked if there.
-                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(material).map_err(rejected)?;
+                let pair = Ed25519KeyPair::from_pkcs8(material).map_err(rejected)?;
                 let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
                 (Self::Ed25519(pair), public)
             }
             Algorithm::Hs256 if material.len() == HS256_BYTES => {
-                (Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, material)), DecodingKey::from_secret(material))
+                (Self::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, material))), DecodingKey::from_secret(material))
             }
             Algorithm::Hs256 => return Err(KeyError::Rejected(algorithm, format!("not {HS256_BYTES} bytes"))),
         })
@@ -256,41 +254,10 @@ fn header(typ: TokenType, algorithm: Algorithm, kid: &str) -> String {
     URL_SAFE_NO_PAD.encode(json) + "."
 }
 
-/// `rsa` makes keys and never uses them: its private operations are not constant in time (RUSTSEC-2023-0071).
-fn generate_rsa(algorithm: Algorithm, rng: &dyn Random) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let key = rsa::RsaPrivateKey::new(&mut RngCore(rng), RSA_BITS)
-        .map_err(|why| KeyError::NotGenerated(algorithm, why.to_string()))?;
-    let der = key.to_pkcs8_der().map_err(|why| KeyError::NotGenerated(algorithm, why.to_string()))?;
-    Ok(der.to_bytes())
-}
-
-/// Our randomness as the `rsa` crate takes it.
-struct RngCore<'a>(&'a dyn Random);
-
-impl rand_core::CryptoRng for RngCore<'_> {}
-
-impl rand_core::RngCore for RngCore<'_> {
-    fn next_u32(&mut self) -> u32 {
-        u32::from_le_bytes(random::bytes(self.0))
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        u64::from_le_bytes(random::bytes(self.0))
-    }
-
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        self.0.fill(bytes);
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.0.fill(bytes);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::{SystemRandom, jwt};
 
     fn fresh(algorithm: Algorithm) -> SigningKey {
         let material = SigningKey::generate(algorithm, &SystemRandom::new()).unwrap();
@@ -368,6 +335,20 @@ mod tests {
     }
 
     #[test]
+    fn halves_of_two_keys_are_not_one_key() {
+        // The public half stands last in each.
+        for (algorithm, public) in [(Algorithm::Es256, 65), (Algorithm::Es384, 97), (Algorithm::EdDsa, 32)] {
+            let [mut one, other] = [(); 2].map(|()| SigningKey::generate(algorithm, &SystemRandom::new()).unwrap());
+            let at = one.len() - public;
+            one[at..].copy_from_slice(&other[at..]);
+            assert!(
+                matches!(SigningKey::parse("k".into(), algorithm, &one), Err(KeyError::Rejected(..))),
+                "{algorithm}"
+            );
+        }
+    }
+
+    #[test]
     fn an_ed25519_key_as_openssl_writes_it_is_taken() {
         // RFC 8410 §10.3, the first example, and its public half from §10.1.
         let version_1 = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
@@ -375,6 +356,26 @@ mod tests {
         let key = SigningKey::parse("k".into(), Algorithm::EdDsa, &material).unwrap();
         let jwk = key.public_jwk().unwrap();
         assert_eq!(jwk["x"], "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+    }
+
+    #[test]
+    fn keys_that_were_made_and_used_by_ring_still_open() {
+        for line in include_str!("keys_of_ring.txt").lines().filter(|line| !line.starts_with('#')) {
+            let [algorithm, material, token] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let algorithm = Algorithm::ALL.into_iter().find(|known| known.as_str() == algorithm).unwrap();
+            let material = base64::engine::general_purpose::STANDARD.decode(material).unwrap();
+            let key = SigningKey::parse("k1".into(), algorithm, &material).unwrap();
+
+            let typ = if algorithm.is_asymmetric() { TokenType::AccessToken } else { TokenType::RefreshToken };
+            let old: serde_json::Value = jwt::verify(token, typ, |kid| {
+                // What others have cached under this name is still the same key.
+                assert_eq!(key.thumbprint().as_deref().unwrap_or("secret"), kid, "{algorithm}");
+                Some(key.verifying())
+            })
+            .unwrap();
+            let new = jwt::sign(&key, typ, &old).unwrap();
+            assert_eq!(jwt::verify(&new, typ, |_| Some(key.verifying())), Ok(json!({ "sub": "ada" })), "{algorithm}");
+        }
     }
 
     #[test]

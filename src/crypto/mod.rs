@@ -1,4 +1,4 @@
-//! Cryptography, all of it: ring computes, this room says what with.
+//! Cryptography, all of it: aws-lc computes, this room says what with.
 //!
 //! | File         | What it holds                                                                  |
 //! |--------------|--------------------------------------------------------------------------------|
@@ -9,7 +9,7 @@
 //! | `keys`       | signing keys, parsed once, and the public halves that verify                   |
 //! | `token_type` | what kinds of token we sign: their `typ`, and the algorithms that fit          |
 //! | `jwt`        | a JWT from claims, and the claims back if nothing about it is wrong            |
-//! | `provider`   | ring for the `jsonwebtoken` crate, which parses headers and verifies           |
+//! | `provider`   | aws-lc for the `jsonwebtoken` crate, which parses headers and verifies         |
 //!
 //! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
 

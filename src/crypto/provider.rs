@@ -1,14 +1,14 @@
-//! ring for the `jsonwebtoken` crate, which has no backend of its own here.
+//! aws-lc for the `jsonwebtoken` crate, which has no backend of its own here.
 //!
-//! It verifies every algorithm that ring does, for clients sign with what they like; it signs with ours alone, and
+//! It verifies every algorithm of RFC 7518 that aws-lc does, for clients sign with what they like; it signs with ours alone, and
 //! slowly (the key is parsed each time): our own tokens are signed by [`super::jwt`].
 
+use aws_lc_rs::signature::{self as lc, UnparsedPublicKey};
+use aws_lc_rs::{digest, hmac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};
 use jsonwebtoken::jwk::ThumbprintHash;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
-use ring::signature::{self as rs, UnparsedPublicKey};
-use ring::{digest, hmac};
 use signature::{Error, Signer, Verifier};
 
 use super::SigningKey;
@@ -26,7 +26,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     },
 };
 
-/// Makes ring the backend of `jsonwebtoken` in this process. May be called again and again.
+/// Makes aws-lc the backend of `jsonwebtoken` in this process. May be called again and again.
 ///
 /// Parsing a [`SigningKey`] does it too; who verifies with other keys only calls it first.
 pub fn install() {
@@ -39,7 +39,7 @@ fn unsupported() -> jsonwebtoken::errors::Error {
 }
 
 /// One key for one algorithm; that they fit was checked when it was made.
-struct RingVerifier {
+struct EngineVerifier {
     algorithm: Algorithm,
     key: DecodingKey,
     check: Check,
@@ -47,8 +47,8 @@ struct RingVerifier {
 
 #[derive(Clone, Copy)]
 enum Check {
-    Public(&'static dyn rs::VerificationAlgorithm),
-    Rsa(&'static rs::RsaParameters),
+    Public(&'static dyn lc::VerificationAlgorithm),
+    Rsa(&'static lc::RsaParameters),
     Mac(hmac::Algorithm),
 }
 
@@ -58,24 +58,24 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
         return Err(new_error(ErrorKind::InvalidKeyFormat));
     }
     let check = match algorithm {
-        Algorithm::ES256 => Check::Public(&rs::ECDSA_P256_SHA256_FIXED),
-        Algorithm::ES384 => Check::Public(&rs::ECDSA_P384_SHA384_FIXED),
-        Algorithm::EdDSA => Check::Public(&rs::ED25519),
-        Algorithm::RS256 => Check::Rsa(&rs::RSA_PKCS1_2048_8192_SHA256),
-        Algorithm::RS384 => Check::Rsa(&rs::RSA_PKCS1_2048_8192_SHA384),
-        Algorithm::RS512 => Check::Rsa(&rs::RSA_PKCS1_2048_8192_SHA512),
-        Algorithm::PS256 => Check::Rsa(&rs::RSA_PSS_2048_8192_SHA256),
-        Algorithm::PS384 => Check::Rsa(&rs::RSA_PSS_2048_8192_SHA384),
-        Algorithm::PS512 => Check::Rsa(&rs::RSA_PSS_2048_8192_SHA512),
+        Algorithm::ES256 => Check::Public(&lc::ECDSA_P256_SHA256_FIXED),
+        Algorithm::ES384 => Check::Public(&lc::ECDSA_P384_SHA384_FIXED),
+        Algorithm::EdDSA => Check::Public(&lc::ED25519),
+        Algorithm::RS256 => Check::Rsa(&lc::RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RS384 => Check::Rsa(&lc::RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::RS512 => Check::Rsa(&lc::RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::PS256 => Check::Rsa(&lc::RSA_PSS_2048_8192_SHA256),
+        Algorithm::PS384 => Check::Rsa(&lc::RSA_PSS_2048_8192_SHA384),
+        Algorithm::PS512 => Check::Rsa(&lc::RSA_PSS_2048_8192_SHA512),
         Algorithm::HS256 => Check::Mac(hmac::HMAC_SHA256),
         Algorithm::HS384 => Check::Mac(hmac::HMAC_SHA384),
         Algorithm::HS512 => Check::Mac(hmac::HMAC_SHA512),
         _ => return Err(unsupported()),
     };
-    Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone(), check }))
+    Ok(Box::new(EngineVerifier { algorithm: *algorithm, key: key.clone(), check }))
 }
 
-impl Verifier<Vec<u8>> for RingVerifier {
+impl Verifier<Vec<u8>> for EngineVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         let verified = match (self.check, self.key.kind()) {
             (Check::Public(how), DecodingKeyKind::SecretOrDer(key)) => {
@@ -85,7 +85,7 @@ impl Verifier<Vec<u8>> for RingVerifier {
                 UnparsedPublicKey::new(how, key).verify(message, signature)
             }
             (Check::Rsa(how), DecodingKeyKind::RsaModulusExponent { n, e }) => {
-                rs::RsaPublicKeyComponents { n, e }.verify(how, message, signature)
+                lc::RsaPublicKeyComponents { n, e }.verify(how, message, signature)
             }
             (Check::Mac(how), DecodingKeyKind::SecretOrDer(key)) => {
                 hmac::verify(&hmac::Key::new(how, key), message, signature)
@@ -96,13 +96,13 @@ impl Verifier<Vec<u8>> for RingVerifier {
     }
 }
 
-impl JwtVerifier for RingVerifier {
+impl JwtVerifier for EngineVerifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 }
 
-struct RingSigner(Algorithm, SigningKey);
+struct EngineSigner(Algorithm, SigningKey);
 
 /// `key` holds PKCS#8, whatever the family, or the secret of HS256.
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
@@ -115,16 +115,16 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
         .ok_or_else(unsupported)?;
     let key = SigningKey::parse(String::new(), ours, key.as_bytes())
         .map_err(|why| new_error(ErrorKind::Provider(why.to_string())))?;
-    Ok(Box::new(RingSigner(*algorithm, key)))
+    Ok(Box::new(EngineSigner(*algorithm, key)))
 }
 
-impl Signer<Vec<u8>> for RingSigner {
+impl Signer<Vec<u8>> for EngineSigner {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
         self.1.sign(message).map_err(Error::from_source)
     }
 }
 
-impl JwtSigner for RingSigner {
+impl JwtSigner for EngineSigner {
     fn algorithm(&self) -> Algorithm {
         self.0
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_crate_signs_and_verifies_with_ring() {
+    fn the_crate_signs_and_verifies_with_our_engine() {
         install();
         install();
         for (ours, encoding) in [

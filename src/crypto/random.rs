@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SecureRandom;
 use secrecy::SecretString;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -15,24 +14,12 @@ pub trait Random: Send + Sync + 'static {
 }
 
 /// The randomness of the operating system.
-#[derive(Clone, Debug)]
-pub struct SystemRandom(ring::rand::SystemRandom);
+#[derive(Clone, Debug, Default)]
+pub struct SystemRandom;
 
 impl SystemRandom {
-    #[allow(clippy::disallowed_methods, reason = "the one place where the ambient randomness is taken")]
     pub fn new() -> Self {
-        Self(ring::rand::SystemRandom::new())
-    }
-
-    /// For ring itself, whose random trait is sealed: nonces of ECDSA, salts of PSS, key pairs.
-    pub(super) fn ring(&self) -> &ring::rand::SystemRandom {
-        &self.0
-    }
-}
-
-impl Default for SystemRandom {
-    fn default() -> Self {
-        Self::new()
+        Self
     }
 }
 
@@ -40,9 +27,16 @@ impl Random for SystemRandom {
     /// # Panics
     ///
     /// If the operating system has no randomness: nothing that we do is safe then.
+    #[allow(clippy::disallowed_methods, reason = "the one place where the ambient randomness is taken")]
     fn fill(&self, bytes: &mut [u8]) {
-        assert!(self.0.fill(bytes).is_ok(), "the operating system gives no randomness");
+        assert!(getrandom::fill(bytes).is_ok(), "the operating system gives no randomness");
     }
+}
+
+/// What aws-lc's functions ask for as ring's do, and do not use: their nonces and salts are of its own generator.
+#[allow(clippy::disallowed_methods, reason = "nothing is taken from it")]
+pub(super) fn of_the_engine() -> aws_lc_rs::rand::SystemRandom {
+    aws_lc_rs::rand::SystemRandom::new()
 }
 
 /// `N` random bytes.

@@ -121,7 +121,7 @@ pub fn router(demo: Demo) -> Router {
 
 fn client() -> reqwest::Client {
     // Fails harmlessly when the program has installed one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     #[allow(clippy::expect_used, reason = "reqwest::Client::new does the same, without the two settings")]
     reqwest::Client::builder()
         // A client that followed redirects could be led to any address of this machine's network.

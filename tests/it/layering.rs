@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("axum_server", &["app", "cli"]),
     ("sqlx", &["store"]),
     ("oxide_auth", &["oauth::engine"]),
-    ("ring", &["crypto"]),
+    ("aws_lc_rs", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
     ("openidconnect", &["demo"]),
     ("reqwest", &["demo"]),
@@ -559,7 +559,7 @@ mod the_scanner {
             ("types/fault.rs", "extern crate sqlx;", "sqlx"),
             ("oauth/scope.rs", "use oxide_auth::primitives::scope::Scope;", "oxide_auth::primitives::scope::Scope"),
             ("oauth/engine_room.rs", "use oxide_auth::x;", "oxide_auth::x"),
-            ("oauth/keys.rs", "use ring::digest;", "ring::digest"),
+            ("oauth/keys.rs", "use aws_lc_rs::digest;", "aws_lc_rs::digest"),
             ("oauth/keys.rs", "fn f() { jsonwebtoken::decode(t) }", "jsonwebtoken::decode"),
             ("cli/demo.rs", "use openidconnect::core;", "openidconnect::core"),
             ("jobs/feed.rs", "use reqwest::Client;", "reqwest::Client"),
@@ -612,13 +612,13 @@ mod the_scanner {
             ("types/scope.rs", "// use crate::store::Tx;\n/// [`crate::store`]\n/* use sqlx::x; */ fn f() {}"),
             (
                 "types/scope.rs",
-                "const A: &str = \"use \\\" crate::store::Tx;\"; const B: &[u8] = br##\"ring::x \"# sqlx::y\"##;",
+                "const A: &str = \"use \\\" crate::store::Tx;\"; const B: &[u8] = br##\"aws_lc_rs::x \"# sqlx::y\"##;",
             ),
             (
                 "types/scope.rs",
-                "pub(crate) fn f() -> impl Iterator + use<'_> { keyring::open(); a.ring::<u8>(); string::x() }",
+                "pub(crate) fn f() -> impl Iterator + use<'_> { mysqlx::open(); a.sqlx::<u8>(); sqlx_x::x() }",
             ),
-            ("types/scope.rs", "fn f(c: char) -> bool { matches!(c, '\"' | '\\'' | '\\u{7f}' | 'a') && ring(c) }"),
+            ("types/scope.rs", "fn f(c: char) -> bool { matches!(c, '\"' | '\\'' | '\\u{7f}' | 'a') && sqlx(c) }"),
         ];
         for (file, text) in cases {
             assert_eq!(refused(file, text), [""; 0], "{file}: {text}");

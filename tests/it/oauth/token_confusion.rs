@@ -1,10 +1,10 @@
 //! One kind of token is never taken for another, and no forger's token for ours (RFC 8725, RFC 9068 §5, ASVS V9).
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::crypto::{SigningKey, SystemRandom};
 use grantor::types::Algorithm;
-use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::each_database;

@@ -311,7 +311,7 @@ impl TestApp {
 /// A client that follows no redirect.
 pub fn http_client() -> reqwest::Client {
     // Somebody else may have installed it before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     client.timeout(Duration::from_secs(60)).user_agent(USER_AGENT).build().expect("an HTTP client")
 }

@@ -28,7 +28,7 @@ async fn with_a_certificate_it_speaks_https_and_nothing_else() {
     let (process, url) = Process::serve(&folder, &["--tls-cert", "tls.crt", "--tls-key", "tls.key"], &[]).await;
     assert!(url.starts_with("https://"));
 
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let root = reqwest::Certificate::from_pem(&std::fs::read(folder.path("tls.crt")).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]).timeout(Duration::from_secs(30)).build().unwrap();
     let answer = client.get(format!("{url}/.well-known/openid-configuration")).send().await.unwrap();
