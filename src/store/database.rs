@@ -10,10 +10,7 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    ColumnIndex, Connection, Decode, FromRow, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    Type,
-};
+use sqlx::{Connection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
@@ -59,23 +56,6 @@ pub(super) use row;
 pub(super) type Pool = On<PgPool, SqlitePool>;
 pub(super) type Executor<'a> = On<&'a PgPool, &'a SqlitePool>;
 pub(super) type DbTransaction = On<Transaction<'static, Postgres>, SqliteTransaction>;
-
-/// A row that says to which job of a batch it belongs (`WITH ORDINALITY`).
-pub(super) struct Placed<T> {
-    /// Counted from 1.
-    pub(super) place: i64,
-    pub(super) row: T,
-}
-
-impl<'r, R: Row, T: FromRow<'r, R>> FromRow<'r, R> for Placed<T>
-where
-    &'static str: ColumnIndex<R>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-        Ok(Self { place: row.try_get("place")?, row: T::from_row(row)? })
-    }
-}
 
 /// Where the database is.
 #[derive(Clone)]
@@ -229,21 +209,10 @@ impl Database {
         })
     }
 
-    /// Where a batch is written: on PostgreSQL it is one statement, on SQLite one transaction.
-    pub(super) async fn batch(&self, flushed: bool) -> Result<On<&PgPool, SqliteTransaction>, Fault> {
-        self.writer(if flushed { &self.writers } else { &self.unflushed }).await
-    }
-
-    /// Where one statement of a batch is written alone.
-    pub(super) async fn alone(&self) -> Result<On<&PgPool, SqliteTransaction>, Fault> {
-        self.writer(&self.requests).await
-    }
-
-    async fn writer<'a>(&self, pool: &'a Pool) -> Result<On<&'a PgPool, SqliteTransaction>, Fault> {
-        Ok(match pool {
-            On::Postgres(pool) => On::Postgres(pool),
-            On::Sqlite(pool) => On::Sqlite(self.begin_sqlite(pool).await?),
-        })
+    /// Where a batch is written: one statement, and its flush is awaited or not.
+    pub(super) async fn batch(&self, flushed: bool) -> Result<Writing<'_>, Fault> {
+        let pool = if flushed { &self.writers } else { &self.unflushed };
+        Ok(Writing { on: pool.on(), _turn: self.turn().await? })
     }
 
     async fn begin_sqlite(&self, pool: &SqlitePool) -> Result<SqliteTransaction, Fault> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, query, query_as};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool, query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
-use super::writer::{Failed, Job, One, Written, each};
+use super::writer::{Failed, Job, Written, all, each, json};
 use super::{Store, Tx};
 use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
 
@@ -55,10 +56,11 @@ impl TryFrom<SessionRow> for Session {
 }
 
 /// A session was in use.
+#[derive(Serialize)]
 pub(super) struct Mark {
-    session: SessionId,
-    seen_at: Timestamp,
-    idle_expires_at: Timestamp,
+    session: String,
+    seen_at: i64,
+    idle_expires_at: i64,
 }
 
 impl Job for Mark {
@@ -67,21 +69,12 @@ impl Job for Mark {
     /// Nobody waits for it at all.
     const FLUSHED: bool = false;
 
-    async fn write_one(&self, on: One<'_>) -> Result<Option<()>, Failed> {
-        // It never comes back to life by that.
-        const MARK: &str = "UPDATE sessions SET seen_at = $2, idle_expires_at = $3
-            WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND seen_at < $2";
-        on!(on, db => query(MARK)
-            .bind(self.session.to_string())
-            .bind(self.seen_at.micros())
-            .bind(self.idle_expires_at.micros())
-            .execute(db)
-            .await
-            .map(|_| ()))?;
-        Ok(Some(()))
+    fn row(&self) -> &str {
+        &self.session
     }
 
     async fn write_many(pool: &PgPool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+        // A session never comes back to life by that.
         const MARK_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM sessions WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
@@ -89,12 +82,27 @@ impl Job for Mark {
             WHERE sessions.id = free.id AND mark.session_id = free.id AND ended_at IS NULL
               AND sessions.idle_expires_at > mark.seen_at AND sessions.seen_at < mark.seen_at";
         query(MARK_MANY)
-            .bind(each(marks, |mark| mark.session.to_string()))
-            .bind(each(marks, |mark| mark.seen_at.micros()))
-            .bind(each(marks, |mark| mark.idle_expires_at.micros()))
+            .bind(each(marks, |mark| mark.session.as_str()))
+            .bind(each(marks, |mark| mark.seen_at))
+            .bind(each(marks, |mark| mark.idle_expires_at))
             .execute(pool)
             .await?;
-        Ok(Vec::new())
+        Ok(all(marks))
+    }
+
+    /// Who holds the row now uses the session as well, or ends it.
+    async fn write_one(&self, _: &PgPool) -> Result<Option<()>, Failed> {
+        Ok(None)
+    }
+
+    async fn write_here(pool: &SqlitePool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+        const MARK_HERE: &str = "UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
+            FROM (SELECT value ->> 'session' AS session_id, value ->> 'seen_at' AS seen_at,
+                    value ->> 'idle_expires_at' AS idle_expires_at FROM json_each($1)) AS mark
+            WHERE sessions.id = mark.session_id AND ended_at IS NULL
+              AND sessions.idle_expires_at > mark.seen_at AND sessions.seen_at < mark.seen_at";
+        query(MARK_HERE).bind(json(marks)?).execute(pool).await?;
+        Ok(all(marks))
     }
 }
 
@@ -149,7 +157,8 @@ impl Store {
         let idle_expires_at = now.plus(idle).min(session.expires_at);
         let used = Session { seen_at: now, idle_expires_at, ..session.clone() };
         self.caches().sessions.replace(session.id, used);
-        self.writers().marks.post(Mark { session: session.id, seen_at: now, idle_expires_at });
+        let (session, idle_expires_at) = (session.id.to_string(), idle_expires_at.micros());
+        self.writers().marks.post(Mark { session, seen_at: now.micros(), idle_expires_at });
     }
 
     /// Sessions that have expired and still count as open, a few at a time. None idles beyond its end.

@@ -5,20 +5,22 @@
 //! all that wait there, without a timer, writes them, and answers each after the commit. Meanwhile the next batch
 //! gathers: the busier the server, the larger its batches, and a lone caller waits for nobody.
 //!
-//! A batch leaves aside a row that somebody else holds, and a job whose statement matches nothing. What it left, its
-//! caller writes alone: the single statement waits for the row, or matches nothing again, and then the row is read to say
-//! why. So one bad job fails none of the others, two uses of one code or token make one transition, and two batches
-//! never wait for each other. When the outcome of a commit is unknown, all of its callers are told that it is.
+//! A batch has one job for a row. It leaves aside a row that somebody else holds, and one that is not as its job wants it.
+//! What it left, its caller writes alone: the single statement waits for the row, or matches nothing, and then the row is
+//! read to say why. So one bad job fails none of the others, two uses of one code or token make one transition, and two
+//! batches never wait for each other. When the outcome of a commit is unknown, all of its callers are told that it is.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use sqlx::{PgPool, SqliteConnection};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Store;
-use super::database::{Database, On, Placed, is_passing};
-use super::grants::{NewGrant, RedeemJob, RotateJob};
+use super::database::{Database, On, is_passing};
+use super::grants::{CreateJob, RedeemJob, RotateJob};
 use super::sessions::Mark;
 use crate::types::Fault;
 
@@ -30,18 +32,24 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
     /// Whether a caller waits for the flush, or only until every node sees it.
     const FLUSHED: bool = true;
 
-    /// The statement for one: `None` if it matches nothing.
-    fn write_one(&self, on: One<'_>) -> impl Future<Output = Result<Option<Self::Done>, Failed>> + Send;
+    /// The id of the row. No batch has two jobs for one.
+    fn row(&self) -> &str;
 
-    /// The same for many at once, of those that nobody else holds.
+    /// Writes those of the rows that nobody else holds and that are as their jobs want them.
     fn write_many(
         pool: &PgPool,
         jobs: &[Self],
     ) -> impl Future<Output = Result<Vec<Written<Self::Done>>, Failed>> + Send;
-}
 
-/// Where one statement is run.
-pub(super) type One<'a> = On<&'a PgPool, &'a mut SqliteConnection>;
+    /// Writes one row once nobody else holds it; `None` if it is not as the job wants it.
+    fn write_one(&self, pool: &PgPool) -> impl Future<Output = Result<Option<Self::Done>, Failed>> + Send;
+
+    /// On SQLite one writes and the others wait, so nobody else holds a row.
+    fn write_here(
+        pool: &SqlitePool,
+        jobs: &[Self],
+    ) -> impl Future<Output = Result<Vec<Written<Self::Done>>, Failed>> + Send;
+}
 
 /// The place of a job in its batch, and what came of it.
 pub(super) type Written<D> = (usize, Result<D, Fault>);
@@ -51,10 +59,29 @@ pub(super) fn each<'j, J, T>(jobs: &'j [J], column: impl Fn(&'j J) -> T) -> Vec<
     jobs.iter().map(column).collect()
 }
 
-/// What came back of a batch. A row that cannot be read concerns its own caller alone.
-pub(super) fn read<R, D: TryFrom<R, Error = Fault>>(rows: Vec<Placed<R>>) -> Vec<Written<D>> {
-    let place = |place: i64| usize::try_from(place - 1).unwrap_or(usize::MAX);
-    rows.into_iter().map(|placed| (place(placed.place), D::try_from(placed.row))).collect()
+/// The jobs as SQLite's `json_each` takes them.
+pub(super) fn json<J: Serialize>(jobs: &[J]) -> Result<String, sqlx::Error> {
+    serde_json::to_string(jobs).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// All of them are written.
+pub(super) fn all<J: Job<Done = ()>>(jobs: &[J]) -> Vec<Written<()>> {
+    (0..jobs.len()).map(|place| (place, Ok(()))).collect()
+}
+
+/// Which of the jobs wrote the rows that came back. One that cannot be read concerns its own caller alone.
+pub(super) fn by_row<J: Job, R: Identified>(jobs: &[J], rows: Vec<R>) -> Vec<Written<J::Done>>
+where
+    J::Done: TryFrom<R, Error = Fault>,
+{
+    let places: HashMap<&str, usize> = jobs.iter().enumerate().map(|(place, job)| (job.row(), place)).collect();
+    let written = |row: R| Some((*places.get(row.id())?, J::Done::try_from(row)));
+    rows.into_iter().filter_map(written).collect()
+}
+
+/// A row with its id.
+pub(super) trait Identified {
+    fn id(&self) -> &str;
 }
 
 /// Why a batch was not written.
@@ -97,7 +124,7 @@ const BATCH: usize = 256;
 
 /// One queue for each kind of job.
 pub(super) struct Writers {
-    pub creations: Writer<NewGrant>,
+    pub creations: Writer<CreateJob>,
     pub redemptions: Writer<RedeemJob>,
     pub rotations: Writer<RotateJob>,
     pub marks: Writer<Mark>,
@@ -116,14 +143,14 @@ impl Writers {
 }
 
 impl Store {
-    /// Has a job written together with those of others, and waits for the commit; `None` if it matches nothing.
+    /// Has a job written together with those of others, and waits for the commit; `None` if its row is not as it wants it.
     ///
     /// # Errors
     /// When too many wait, or the outcome is unknown: answer 503, do not try again inside.
     pub(super) async fn write<J: Job>(&self, writer: &Writer<J>, job: J) -> Result<Option<J::Done>, Fault> {
         match writer.gather(job).await? {
             Taken::Written(done) => Ok(Some(done)),
-            Taken::Left(job) => Ok(alone(self.database(), &job).await?),
+            Taken::Left(job) => Ok(alone(self.database(), job).await?),
         }
     }
 }
@@ -180,6 +207,7 @@ async fn work<J: Job>(waiting: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Datab
 }
 
 async fn write<J: Job>(db: Database, batch: Vec<Waiting<J>>) {
+    let batch = one_for_each_row(batch);
     let (jobs, answers): (Vec<J>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
     let mut outcomes: Vec<Option<Result<J::Done, Fault>>> = jobs.iter().map(|_| None).collect();
     match together(&db, &jobs).await {
@@ -201,29 +229,34 @@ async fn write<J: Job>(db: Database, batch: Vec<Waiting<J>>) {
     }
 }
 
-/// On PostgreSQL one statement for all; on SQLite, where `RETURNING` cannot name what was joined, one after the other in
-/// one transaction.
-async fn together<J: Job>(db: &Database, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
-    match db.batch(J::FLUSHED).await? {
-        On::Postgres(pool) => J::write_many(pool, jobs).await,
-        On::Sqlite(mut tx) => {
-            let mut written = Vec::with_capacity(jobs.len());
-            for (place, job) in jobs.iter().enumerate() {
-                written.extend(job.write_one(On::Sqlite(tx.connection())).await?.map(|done| (place, Ok(done))));
-            }
-            tx.commit().await?;
-            Ok(written)
+/// The first for each row; the others are left.
+fn one_for_each_row<J: Job>(batch: Vec<Waiting<J>>) -> Vec<Waiting<J>> {
+    let mut rows = HashSet::with_capacity(batch.len());
+    let is_first: Vec<bool> = batch.iter().map(|waiting| rows.insert(waiting.job.row())).collect();
+    let mut first = Vec::with_capacity(batch.len());
+    for (waiting, is_first) in batch.into_iter().zip(is_first) {
+        if is_first {
+            first.push(waiting);
+        } else {
+            let _ = waiting.answer.map(|answer| answer.send(Ok(Taken::Left(waiting.job))));
         }
+    }
+    first
+}
+
+async fn together<J: Job>(db: &Database, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
+    match db.batch(J::FLUSHED).await?.on() {
+        On::Postgres(pool) => J::write_many(pool, jobs).await,
+        On::Sqlite(pool) => J::write_here(pool, jobs).await,
     }
 }
 
-async fn alone<J: Job>(db: &Database, job: &J) -> Result<Option<J::Done>, Failed> {
-    match db.alone().await? {
-        On::Postgres(pool) => job.write_one(On::Postgres(pool)).await,
-        On::Sqlite(mut tx) => {
-            let done = job.write_one(On::Sqlite(tx.connection())).await?;
-            tx.commit().await?;
-            Ok(done)
+async fn alone<J: Job>(db: &Database, job: J) -> Result<Option<J::Done>, Failed> {
+    match db.writing().await?.on() {
+        On::Postgres(pool) => job.write_one(pool).await,
+        On::Sqlite(pool) => {
+            let written = J::write_here(pool, &[job]).await?.pop();
+            Ok(written.map(|(_, done)| done).transpose()?)
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn issue(
     let grant = new_grant(cx, validated, session, &code);
     let implied = !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, &grant).await?;
     if visit.pending.is_none() && !implied && !visit.allowed {
-        cx.store.create_grant(grant).await?;
+        cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
     let mut tx = cx.store.begin().await?;

@@ -1,10 +1,12 @@
 //! A grant that waits for its code.
 
-use sqlx::{PgExecutor, PgPool, SqliteExecutor, query};
+use serde::Serialize;
+use sqlx::{PgExecutor, PgPool, SqliteExecutor, SqlitePool, query};
 
 use super::super::database::{On, on};
-use super::super::writer::{Failed, Job, One, Written, each};
+use super::super::writer::{Failed, Job, Written, all, each, json};
 use super::super::{Store, Tx};
+use super::hex;
 use crate::types::{Authentication, ClientId, CodeChallenge, Fault, GrantId, Scope, SessionId, Timestamp, UserId};
 
 /// What the authorization endpoint writes: a grant that waits for its code.
@@ -32,58 +34,94 @@ pub struct NewGrant {
     pub ends_at: Timestamp,
 }
 
-impl NewGrant {
-    fn methods(&self) -> Result<String, sqlx::Error> {
-        serde_json::to_string(&self.authentication.methods).map_err(|error| sqlx::Error::Encode(error.into()))
-    }
+/// What the statements bind.
+#[derive(Serialize)]
+pub struct CreateJob {
+    id: String,
+    client_id: String,
+    user_id: String,
+    session_id: String,
+    scope: String,
+    offline: bool,
+    refreshable: bool,
+    nonce: Option<String>,
+    authenticated_at: i64,
+    methods: String,
+    redirect_uri: String,
+    #[serde(serialize_with = "hex")]
+    code_hash: [u8; 32],
+    code_challenge: String,
+    code_expires_at: i64,
+    created_at: i64,
+    ends_at: i64,
+}
 
-    fn challenge(&self) -> &str {
-        self.code_challenge.as_ref().map_or("", CodeChallenge::as_str)
+impl TryFrom<&NewGrant> for CreateJob {
+    type Error = Fault;
+
+    fn try_from(grant: &NewGrant) -> Result<Self, Fault> {
+        Ok(Self {
+            id: grant.id.to_string(),
+            client_id: grant.client.to_string(),
+            user_id: grant.user.to_string(),
+            session_id: grant.session.to_string(),
+            scope: grant.scope.as_str().to_owned(),
+            offline: grant.offline,
+            refreshable: grant.refreshable,
+            nonce: grant.nonce.clone(),
+            authenticated_at: grant.authentication.at.micros(),
+            methods: serde_json::to_string(&grant.authentication.methods).map_err(Fault::internal)?,
+            redirect_uri: grant.redirect_uri.clone(),
+            code_hash: grant.code_hash,
+            code_challenge: grant.code_challenge.as_ref().map_or("", CodeChallenge::as_str).to_owned(),
+            code_expires_at: grant.code_expires_at.micros(),
+            created_at: grant.created_at.micros(),
+            ends_at: grant.ends_at.micros(),
+        })
     }
 }
 
-async fn insert<'a, P: PgExecutor<'a>, S: SqliteExecutor<'a>>(
-    on: On<P, S>,
-    grant: &NewGrant,
-) -> Result<(), sqlx::Error> {
-    const INSERT: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
-            authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at, generation,
-            created_at, ends_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16)";
-    on!(on, db => query(INSERT)
-        .bind(grant.id.to_string())
-        .bind(grant.client.as_str())
-        .bind(grant.user.to_string())
-        .bind(grant.session.to_string())
-        .bind(grant.scope.as_str())
-        .bind(grant.offline)
-        .bind(grant.refreshable)
-        .bind(&grant.nonce)
-        .bind(grant.authentication.at.micros())
-        .bind(grant.methods()?)
-        .bind(&grant.redirect_uri)
-        .bind(&grant.code_hash[..])
-        .bind(grant.challenge())
-        .bind(grant.code_expires_at.micros())
-        .bind(grant.created_at.micros())
-        .bind(grant.ends_at.micros())
-        .execute(db)
-        .await
-        .map(|_| ()))
+impl CreateJob {
+    async fn insert<'a, P: PgExecutor<'a>, S: SqliteExecutor<'a>>(&self, on: On<P, S>) -> Result<(), sqlx::Error> {
+        const INSERT: &str =
+            "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
+                generation, created_at, ends_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16)";
+        on!(on, db => query(INSERT)
+            .bind(&self.id)
+            .bind(&self.client_id)
+            .bind(&self.user_id)
+            .bind(&self.session_id)
+            .bind(&self.scope)
+            .bind(self.offline)
+            .bind(self.refreshable)
+            .bind(&self.nonce)
+            .bind(self.authenticated_at)
+            .bind(&self.methods)
+            .bind(&self.redirect_uri)
+            .bind(&self.code_hash[..])
+            .bind(&self.code_challenge)
+            .bind(self.code_expires_at)
+            .bind(self.created_at)
+            .bind(self.ends_at)
+            .execute(db)
+            .await
+            .map(|_| ()))
+    }
 }
 
-impl Job for NewGrant {
+impl Job for CreateJob {
     type Done = ();
 
     /// A crash may lose it: then the code is unknown, and its user, who has not left yet, tries again.
     const FLUSHED: bool = false;
 
-    async fn write_one(&self, on: One<'_>) -> Result<Option<()>, Failed> {
-        insert(on, self).await?;
-        Ok(Some(()))
+    fn row(&self) -> &str {
+        &self.id
     }
 
-    async fn write_many(pool: &PgPool, grants: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const INSERT_MANY: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
                 generation, created_at, ends_at)
@@ -94,34 +132,52 @@ impl Job for NewGrant {
                     $15::BIGINT[], $16::BIGINT[])
                 AS new (id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at,
                     methods, redirect_uri, code_hash, code_challenge, code_expires_at, created_at, ends_at)";
-        let methods = grants.iter().map(Self::methods).collect::<Result<Vec<_>, _>>()?;
         query(INSERT_MANY)
-            .bind(each(grants, |grant| grant.id.to_string()))
-            .bind(each(grants, |grant| grant.client.as_str()))
-            .bind(each(grants, |grant| grant.user.to_string()))
-            .bind(each(grants, |grant| grant.session.to_string()))
-            .bind(each(grants, |grant| grant.scope.as_str()))
-            .bind(each(grants, |grant| grant.offline))
-            .bind(each(grants, |grant| grant.refreshable))
-            .bind(each(grants, |grant| grant.nonce.as_deref()))
-            .bind(each(grants, |grant| grant.authentication.at.micros()))
-            .bind(methods)
-            .bind(each(grants, |grant| grant.redirect_uri.as_str()))
-            .bind(each(grants, |grant| grant.code_hash))
-            .bind(each(grants, Self::challenge))
-            .bind(each(grants, |grant| grant.code_expires_at.micros()))
-            .bind(each(grants, |grant| grant.created_at.micros()))
-            .bind(each(grants, |grant| grant.ends_at.micros()))
+            .bind(each(jobs, |job| job.id.as_str()))
+            .bind(each(jobs, |job| job.client_id.as_str()))
+            .bind(each(jobs, |job| job.user_id.as_str()))
+            .bind(each(jobs, |job| job.session_id.as_str()))
+            .bind(each(jobs, |job| job.scope.as_str()))
+            .bind(each(jobs, |job| job.offline))
+            .bind(each(jobs, |job| job.refreshable))
+            .bind(each(jobs, |job| job.nonce.as_deref()))
+            .bind(each(jobs, |job| job.authenticated_at))
+            .bind(each(jobs, |job| job.methods.as_str()))
+            .bind(each(jobs, |job| job.redirect_uri.as_str()))
+            .bind(each(jobs, |job| job.code_hash))
+            .bind(each(jobs, |job| job.code_challenge.as_str()))
+            .bind(each(jobs, |job| job.code_expires_at))
+            .bind(each(jobs, |job| job.created_at))
+            .bind(each(jobs, |job| job.ends_at))
             .execute(pool)
             .await?;
-        Ok((0..grants.len()).map(|place| (place, Ok(()))).collect())
+        Ok(all(jobs))
+    }
+
+    async fn write_one(&self, pool: &PgPool) -> Result<Option<()>, Failed> {
+        self.insert(On::<_, &SqlitePool>::Postgres(pool)).await?;
+        Ok(Some(()))
+    }
+
+    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+        const INSERT_HERE: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
+                nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
+                generation, created_at, ends_at)
+            SELECT value ->> 'id', value ->> 'client_id', value ->> 'user_id', value ->> 'session_id',
+                value ->> 'scope', value ->> 'offline', value ->> 'refreshable', value ->> 'nonce',
+                value ->> 'authenticated_at', value ->> 'methods', value ->> 'redirect_uri',
+                unhex(value ->> 'code_hash'), value ->> 'code_challenge', value ->> 'code_expires_at',
+                value ->> 'code_expires_at', 1, value ->> 'created_at', value ->> 'ends_at'
+            FROM json_each($1)";
+        query(INSERT_HERE).bind(json(jobs)?).execute(pool).await?;
+        Ok(all(jobs))
     }
 }
 
 impl Store {
     /// Writes a grant that waits for its code. Every node sees it at once; it is flushed a little later.
-    pub async fn create_grant(&self, grant: NewGrant) -> Result<(), Fault> {
-        self.write(&self.writers().creations, grant).await?;
+    pub async fn create_grant(&self, grant: &NewGrant) -> Result<(), Fault> {
+        self.write(&self.writers().creations, CreateJob::try_from(grant)?).await?;
         Ok(())
     }
 }
@@ -129,6 +185,6 @@ impl Store {
 impl Tx {
     /// Writes a grant that waits for its code.
     pub async fn create_grant(&mut self, grant: &NewGrant) -> Result<(), Fault> {
-        Ok(insert(self.on(), grant).await?)
+        Ok(CreateJob::try_from(grant)?.insert(self.on()).await?)
     }
 }

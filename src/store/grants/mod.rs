@@ -9,8 +9,8 @@
 //! | `redeem` | pending -> active |
 //! | `rotate` | active -> active, the next generation |
 //!
-//! Each of the three stands there twice: as the statement for one, and as the same for many on PostgreSQL
-//! (`store/writer.rs`).
+//! Each of the three stands there three times: for many on PostgreSQL, for one, and for many on SQLite
+//! (`store/writer.rs` says when which is run).
 
 mod create;
 mod redeem;
@@ -18,8 +18,10 @@ mod rotate;
 
 use std::time::Duration;
 
+use serde::Serializer;
 use sqlx::{query, query_as};
 
+pub(super) use create::CreateJob;
 pub use create::NewGrant;
 pub(super) use redeem::RedeemJob;
 pub use redeem::{Redeem, Redemption, RefusedCode};
@@ -28,6 +30,7 @@ pub use rotate::{Presented, Rotation};
 
 use super::changes::Change;
 use super::database::{on, row};
+use super::writer::Identified;
 use super::{Store, Tx};
 use crate::types::{Authentication, ClientId, Fault, GrantId, Scope, SessionId, Timestamp, TokenId, UserId};
 
@@ -80,6 +83,12 @@ impl Reason {
     }
 }
 
+/// Bytes as SQLite's `unhex` takes them.
+fn hex<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&digits)
+}
+
 row!(
     struct GrantRow {
         id: String,
@@ -99,6 +108,12 @@ row!(
         expires_at: i64,
     }
 );
+
+impl Identified for GrantRow {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
 
 impl TryFrom<GrantRow> for Grant {
     type Error = Fault;

@@ -1,11 +1,12 @@
 //! A code is redeemed: pending -> active.
 
-use sqlx::{PgPool, query_as};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool, query_as};
 
 use super::super::Store;
-use super::super::database::{Placed, on, row};
-use super::super::writer::{Failed, Job, One, Written, each, read};
-use super::{Grant, GrantRow, RefreshTerms};
+use super::super::database::{on, row};
+use super::super::writer::{Failed, Job, Written, by_row, each, json};
+use super::{Grant, GrantRow, RefreshTerms, hex};
 use crate::types::{ClientId, Fault, GrantId, Timestamp};
 
 /// What a client presents at the token endpoint to redeem a code.
@@ -47,9 +48,11 @@ row!(
     }
 );
 
-/// What the statement binds.
+/// What the statements bind.
+#[derive(Serialize)]
 pub struct RedeemJob {
     grant: String,
+    #[serde(serialize_with = "hex")]
     code_hash: [u8; 32],
     client: String,
     code_challenge: String,
@@ -62,7 +65,46 @@ pub struct RedeemJob {
 impl Job for RedeemJob {
     type Done = Grant;
 
-    async fn write_one(&self, on: One<'_>) -> Result<Option<Grant>, Failed> {
+    fn row(&self) -> &str {
+        &self.grant
+    }
+
+    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const REDEEM_MANY: &str = "WITH free AS MATERIALIZED (
+                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE grants SET redeemed_at = job.now, rotated_at = job.now, refresh_key = job.refresh_key,
+                expires_at = ends_at,
+                refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
+            FROM free, UNNEST($1::TEXT[], $2::BYTEA[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::TEXT[],
+                    $8::BIGINT[])
+                AS job (grant_id, code_hash, client_id, code_challenge, redirect_uri, now, refresh_key, refresh_until)
+            WHERE grants.id = free.id AND job.grant_id = free.id
+              AND grants.code_hash = job.code_hash AND grants.client_id = job.client_id
+              AND grants.code_challenge = job.code_challenge
+              AND grants.redirect_uri = COALESCE(job.redirect_uri, grants.redirect_uri)
+              AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > job.now
+              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > job.now AND s.expires_at > job.now)
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, generation, rotated_at, refresh_expires_at, grants.refresh_key, expires_at";
+        let rows: Vec<GrantRow> = query_as(REDEEM_MANY)
+            .bind(each(jobs, |job| job.grant.as_str()))
+            .bind(each(jobs, |job| job.code_hash))
+            .bind(each(jobs, |job| job.client.as_str()))
+            .bind(each(jobs, |job| job.code_challenge.as_str()))
+            .bind(each(jobs, |job| job.redirect_uri.as_deref()))
+            .bind(each(jobs, |job| job.now))
+            .bind(each(jobs, |job| job.refresh_key.as_str()))
+            .bind(each(jobs, |job| job.refresh_until))
+            .fetch_all(pool)
+            .await?;
+        Ok(by_row(jobs, rows))
+    }
+
+    async fn write_one(&self, pool: &PgPool) -> Result<Option<Grant>, Failed> {
         const REDEEM: &str =
             "UPDATE grants SET redeemed_at = $6, rotated_at = $6, refresh_key = $7, expires_at = ends_at,
                 refresh_expires_at = CASE WHEN $8 < ends_at THEN $8 ELSE ends_at END
@@ -76,7 +118,7 @@ impl Job for RedeemJob {
               AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
-        let rows: Vec<GrantRow> = on!(on, db => query_as(REDEEM)
+        let rows: Vec<GrantRow> = query_as(REDEEM)
             .bind(&self.grant)
             .bind(&self.code_hash[..])
             .bind(&self.client)
@@ -85,21 +127,21 @@ impl Job for RedeemJob {
             .bind(self.now)
             .bind(&self.refresh_key)
             .bind(self.refresh_until)
-            .fetch_all(db)
-            .await?);
+            .fetch_all(pool)
+            .await?;
         Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
     }
 
-    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const REDEEM_MANY: &str = "WITH free AS MATERIALIZED (
-                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
-            UPDATE grants SET redeemed_at = job.now, rotated_at = job.now, refresh_key = job.refresh_key,
-                expires_at = ends_at,
+    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const REDEEM_HERE: &str = "UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
+                refresh_key = job.refresh_key, expires_at = ends_at,
                 refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
-            FROM free, UNNEST($1::TEXT[], $2::BYTEA[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::TEXT[],
-                    $8::BIGINT[]) WITH ORDINALITY
-                AS job (grant_id, code_hash, client_id, code_challenge, redirect_uri, now, refresh_key, refresh_until, place)
-            WHERE grants.id = free.id AND job.grant_id = free.id
+            FROM (SELECT value ->> 'grant' AS grant_id, unhex(value ->> 'code_hash') AS code_hash,
+                    value ->> 'client' AS client_id, value ->> 'code_challenge' AS code_challenge,
+                    value ->> 'redirect_uri' AS redirect_uri, value ->> 'now' AS now,
+                    value ->> 'refresh_key' AS refresh_key, value ->> 'refresh_until' AS refresh_until
+                  FROM json_each($1)) AS job
+            WHERE grants.id = job.grant_id
               AND grants.code_hash = job.code_hash AND grants.client_id = job.client_id
               AND grants.code_challenge = job.code_challenge
               AND grants.redirect_uri = COALESCE(job.redirect_uri, grants.redirect_uri)
@@ -109,20 +151,10 @@ impl Job for RedeemJob {
               AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
               AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
               AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
-            RETURNING job.place, grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
-                authenticated_at, methods, generation, rotated_at, refresh_expires_at, grants.refresh_key, expires_at";
-        let rows: Vec<Placed<GrantRow>> = query_as(REDEEM_MANY)
-            .bind(each(jobs, |job| job.grant.as_str()))
-            .bind(each(jobs, |job| job.code_hash))
-            .bind(each(jobs, |job| job.client.as_str()))
-            .bind(each(jobs, |job| job.code_challenge.as_str()))
-            .bind(each(jobs, |job| job.redirect_uri.as_deref()))
-            .bind(each(jobs, |job| job.now))
-            .bind(each(jobs, |job| job.refresh_key.as_str()))
-            .bind(each(jobs, |job| job.refresh_until))
-            .fetch_all(pool)
-            .await?;
-        Ok(read(rows))
+            RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+        let rows: Vec<GrantRow> = query_as(REDEEM_HERE).bind(json(jobs)?).fetch_all(pool).await?;
+        Ok(by_row(jobs, rows))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, query_as};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool, query_as};
 
 use super::super::Store;
-use super::super::database::{Placed, on};
-use super::super::writer::{Failed, Job, One, Written, each, read};
+use super::super::writer::{Failed, Job, Written, by_row, each, json};
 use super::{Grant, GrantRow, RefreshTerms};
 use crate::types::{ClientId, Fault, GrantId, Timestamp};
 
@@ -29,7 +29,8 @@ pub enum Rotation {
     Unknown,
 }
 
-/// What the statement binds.
+/// What the statements bind.
+#[derive(Serialize)]
 pub struct RotateJob {
     grant: String,
     generation: i64,
@@ -42,7 +43,42 @@ pub struct RotateJob {
 impl Job for RotateJob {
     type Done = Grant;
 
-    async fn write_one(&self, on: One<'_>) -> Result<Option<Grant>, Failed> {
+    fn row(&self) -> &str {
+        &self.grant
+    }
+
+    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const ROTATE_MANY: &str = "WITH free AS MATERIALIZED (
+                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now, refresh_key = job.refresh_key,
+                refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
+            FROM free, UNNEST($1::TEXT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[])
+                AS job (grant_id, generation, client_id, now, refresh_key, refresh_until)
+            WHERE grants.id = free.id AND job.grant_id = free.id
+              AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
+              AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
+              AND refresh_expires_at > job.now
+              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
+                          AND s.idle_expires_at > job.now AND s.expires_at > job.now))
+              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
+              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+            RETURNING grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, grants.generation, rotated_at, refresh_expires_at, grants.refresh_key,
+                expires_at";
+        let rows: Vec<GrantRow> = query_as(ROTATE_MANY)
+            .bind(each(jobs, |job| job.grant.as_str()))
+            .bind(each(jobs, |job| job.generation))
+            .bind(each(jobs, |job| job.client.as_str()))
+            .bind(each(jobs, |job| job.now))
+            .bind(each(jobs, |job| job.refresh_key.as_str()))
+            .bind(each(jobs, |job| job.refresh_until))
+            .fetch_all(pool)
+            .await?;
+        Ok(by_row(jobs, rows))
+    }
+
+    async fn write_one(&self, pool: &PgPool) -> Result<Option<Grant>, Failed> {
         const ROTATE: &str = "UPDATE grants SET generation = generation + 1, rotated_at = $4, refresh_key = $5,
                 refresh_expires_at = CASE WHEN $6 < expires_at THEN $6 ELSE expires_at END
             WHERE id = $1 AND generation = $2 AND client_id = $3 AND refreshable
@@ -54,26 +90,27 @@ impl Job for RotateJob {
               AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
-        let rows: Vec<GrantRow> = on!(on, db => query_as(ROTATE)
+        let rows: Vec<GrantRow> = query_as(ROTATE)
             .bind(&self.grant)
             .bind(self.generation)
             .bind(&self.client)
             .bind(self.now)
             .bind(&self.refresh_key)
             .bind(self.refresh_until)
-            .fetch_all(db)
-            .await?);
+            .fetch_all(pool)
+            .await?;
         Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
     }
 
-    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const ROTATE_MANY: &str = "WITH free AS MATERIALIZED (
-                SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
-            UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now, refresh_key = job.refresh_key,
+    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        const ROTATE_HERE: &str = "UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
+                refresh_key = job.refresh_key,
                 refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
-            FROM free, UNNEST($1::TEXT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[])
-                WITH ORDINALITY AS job (grant_id, generation, client_id, now, refresh_key, refresh_until, place)
-            WHERE grants.id = free.id AND job.grant_id = free.id
+            FROM (SELECT value ->> 'grant' AS grant_id, value ->> 'generation' AS generation,
+                    value ->> 'client' AS client_id, value ->> 'now' AS now, value ->> 'refresh_key' AS refresh_key,
+                    value ->> 'refresh_until' AS refresh_until
+                  FROM json_each($1)) AS job
+            WHERE grants.id = job.grant_id
               AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
               AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
               AND refresh_expires_at > job.now
@@ -82,19 +119,10 @@ impl Job for RotateJob {
               AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
               AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
               AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
-            RETURNING job.place, grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
-                authenticated_at, methods, grants.generation, rotated_at, refresh_expires_at, grants.refresh_key,
-                expires_at";
-        let rows: Vec<Placed<GrantRow>> = query_as(ROTATE_MANY)
-            .bind(each(jobs, |job| job.grant.as_str()))
-            .bind(each(jobs, |job| job.generation))
-            .bind(each(jobs, |job| job.client.as_str()))
-            .bind(each(jobs, |job| job.now))
-            .bind(each(jobs, |job| job.refresh_key.as_str()))
-            .bind(each(jobs, |job| job.refresh_until))
-            .fetch_all(pool)
-            .await?;
-        Ok(read(rows))
+            RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+        let rows: Vec<GrantRow> = query_as(ROTATE_HERE).bind(json(jobs)?).fetch_all(pool).await?;
+        Ok(by_row(jobs, rows))
     }
 }
 

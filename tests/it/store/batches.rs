@@ -113,7 +113,7 @@ async fn whoever_writes_alone_is_not_starved_by_batches(app: TestApp) {
     let alone = async {
         for _ in 0..20 {
             let grant = pending_grant(&app, false).await;
-            app.store.create_grant(NewGrant { id: GrantId::new(id()), ..grant }).await.unwrap();
+            app.store.create_grant(&NewGrant { id: GrantId::new(id()), ..grant }).await.unwrap();
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     };
@@ -145,7 +145,7 @@ async fn what_many_write_at_once_is_one_commit() {
     assert_eq!(transactions(&app, 2).await, 1);
     at_once(grants.iter().map(async |grant| {
         let new = NewGrant { id: GrantId::new(id()), ..grant.clone() };
-        app.store.create_grant(new).await.unwrap();
+        app.store.create_grant(&new).await.unwrap();
     }))
     .await;
     assert_eq!(transactions(&app, 1).await, 1);
