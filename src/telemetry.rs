@@ -1,10 +1,14 @@
 //! Logs: one event a line, to standard error.
+//!
+//! A thread of its own writes them, all that wait in one go: whoever answers a request does not wait for a pipe or a disk,
+//! unless eight thousand lines are waiting already. None is dropped. The last few are lost with a process that is killed.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal};
 
 use tracing::Subscriber;
 use tracing::field::Field;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
@@ -13,15 +17,33 @@ use tracing_subscriber::{EnvFilter, fmt as logs};
 
 use crate::config::{Log, LogFormat};
 
-/// Starts logging. A second call, as tests make it, keeps what the first one started.
-pub fn init(log: &Log) {
+/// How many lines may wait.
+const LINES: usize = 8_192;
+
+/// How many bytes are written in one go at most.
+const CHUNK: usize = 64 * 1024;
+
+/// Writes what still waits when it is dropped.
+#[must_use]
+pub struct Logging(#[allow(dead_code, reason = "it is dropped")] WorkerGuard);
+
+/// Starts logging, until what it gives is dropped. A second call, as tests make it, keeps what the first one started.
+pub fn init(log: &Log) -> Logging {
     // The filter was checked when the configuration was read.
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (writer, guard) = beside();
     let started = match log.format {
-        LogFormat::Text => text(filter, io::stderr, io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => logs().json().with_env_filter(filter).with_writer(io::stderr).finish().try_init(),
+        LogFormat::Text => text(filter, writer, io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => logs().json().with_env_filter(filter).with_writer(writer).finish().try_init(),
     };
     drop(started);
+    Logging(guard)
+}
+
+/// What it is given is written when there is nothing more to write, or a chunk of it.
+fn beside() -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(LINES).thread_name("log");
+    builder.finish(BufWriter::with_capacity(CHUNK, io::stderr()))
 }
 
 /// The text format, in which no value can end its line and pretend to be the next (ASVS 16.4.1).
@@ -44,6 +66,9 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.contains(char::is_control) {
+            return self.0.write_str(text);
+        }
         text.chars().try_for_each(|c| match c {
             c if c.is_control() => write!(self.0, "{}", c.escape_default()),
             c => self.0.write_char(c),
@@ -93,7 +118,7 @@ mod tests {
 
     #[test]
     fn starting_twice_is_harmless() {
-        init(&Log { filter: "error".into(), ..Log::default() });
-        init(&Log { format: LogFormat::Json, ..Log::default() });
+        let _first = init(&Log { filter: "error".into(), ..Log::default() });
+        let _second = init(&Log { format: LogFormat::Json, ..Log::default() });
     }
 }

@@ -159,10 +159,7 @@ pub fn router(services: Services) -> Router {
     let prefixed = if path.is_empty() { routes } else { under(path, routes, &services) };
     prefixed
         .layer(CatchPanicLayer::custom(respond::panicked))
-        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::timeout::limit))
-        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::error_pages::render))
-        .layer(axum::middleware::from_fn_with_state(services.clone(), middleware::headers::add))
-        .layer(axum::middleware::from_fn_with_state(services, middleware::trace::trace))
+        .layer(axum::middleware::from_fn_with_state(services, middleware::around))
 }
 
 /// HEAD, where a GET would act: safe methods do nothing (RFC 9110 §9.2.1), but a person's browser opens the address by

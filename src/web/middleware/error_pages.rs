@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use super::trace::correlation_id;
 use crate::web::respond::{self, PageError};
-use crate::web::{Shared, pages};
+use crate::web::{Services, pages};
 
-pub async fn render(State(services): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub fn render(services: &Services, mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<PageError>>() else { return response };
     if let PageError::Fault(fault) = &*error {
         respond::log(fault);
     }
     let status = response.status();
-    let mut page = pages::error::render(&services, status, &error, correlation_id());
+    let mut page = pages::error::render(services, status, &error, correlation_id());
     // What was set on the way stays: a cookie may have been.
     for (name, value) in response.headers() {
         page.headers_mut().append(name, value.clone());

@@ -1,20 +1,17 @@
 //! Headers of every answer (`docs/security.md`, "Headers").
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::web::Shared;
+use crate::web::Services;
 
 /// Nothing may be loaded, framed or sent from an answer that does not say otherwise itself.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-pub async fn add(State(services): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub fn add(services: &Services, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

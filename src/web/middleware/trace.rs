@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use tracing::Instrument;
 
 use crate::crypto::random;
-use crate::web::Shared;
+use crate::web::Services;
 
 tokio::task_local! {
     static CORRELATION: HeaderValue;
@@ -24,7 +23,7 @@ pub fn correlation_id() -> String {
     CORRELATION.try_with(|id| text(id).to_owned()).unwrap_or_default()
 }
 
-pub async fn trace(State(services): State<Shared>, request: Request, next: Next) -> Response {
+pub async fn traced(services: &Services, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     // base64url always fits a header.
     let id: [u8; 12] = random::bytes(&*services.rng);
     let id = HeaderValue::try_from(URL_SAFE_NO_PAD.encode(id)).unwrap_or(HeaderValue::from_static(""));
@@ -36,7 +35,7 @@ pub async fn trace(State(services): State<Shared>, request: Request, next: Next)
     // Whatever is logged on the way carries the id, and who is at the other end of the connection (ASVS 16.2.1).
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let span = tracing::info_span!("request", correlation_id = text(&id), peer = peer.map(tracing::field::display));
-    let mut response = CORRELATION.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
+    let mut response = CORRELATION.scope(id.clone(), answer(request)).instrument(span.clone()).await;
 
     let micros = services.clock.now().since(started_at).as_micros();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
