@@ -47,7 +47,7 @@ pub async fn run(args: DemoArgs, overrides: Overrides) -> anyhow::Result<()> {
     let listen = Some(listener.local_addr()?);
     let overrides = Overrides { listen, issuer: Some(issuer.clone()), data_dir, ..overrides };
     let config = configure(&overrides)?;
-    let _logging = telemetry::init(&config.log);
+    let _logging = telemetry::init(&config.log)?;
 
     let app = App::start(config.clone(), ambient.clone()).await?;
     refuse_other_peoples_data(app.store()).await?;

@@ -30,7 +30,7 @@ pub async fn run(args: ServeArgs, overrides: Overrides) -> anyhow::Result<()> {
     let ServeArgs { listen, issuer, tls_cert, tls_key } = args;
     let overrides = Overrides { listen, issuer, tls_cert, tls_key, ..overrides };
     let config = Config::load(&overrides, config::environment())?;
-    let _logging = telemetry::init(&config.log);
+    let _logging = telemetry::init(&config.log)?;
 
     let (issuer, database) = (config.server.issuer.clone(), config.database_url());
     let listener = app::listen(config.server.listen)?;

@@ -94,7 +94,7 @@ pub(super) struct Database {
     requests: Pool,
     /// Writes batches.
     writers: Pool,
-    /// Writes what a crash may lose: its commits are seen at once, and flushed a little later.
+    /// Writes what a crash may lose: its commits are seen at once, and on PostgreSQL flushed a little later.
     unflushed: Pool,
     /// SQLite has one writer at a time. Who waits here is next when it is their turn; who waits for the file's lock
     /// sleeps, looks, and sleeps again, and may starve beside somebody who is busy.
@@ -182,11 +182,14 @@ impl Database {
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(Duration::from_secs(5))
                     .foreign_keys(false);
-                let unflushed = options.clone().synchronous(SqliteSynchronous::Normal);
+                // Whoever writes through another connection empties the page cache of this one; so one writes nearly all,
+                // and its statements say themselves whether they are to be flushed.
+                let writer = options.clone().pragma("cache_size", "-8192").pragma("wal_autocheckpoint", "4000");
                 let pool =
                     |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
                 let requests = pool(connections).connect_with(options).await?;
-                (On::Sqlite(requests.clone()), On::Sqlite(requests), On::Sqlite(pool(1).connect_lazy_with(unflushed)))
+                let writers = pool(1).connect_lazy_with(writer);
+                (On::Sqlite(requests), On::Sqlite(writers.clone()), On::Sqlite(writers))
             }
         };
         Ok(Self { requests, writers, unflushed, turn: Arc::default(), patience })
@@ -213,6 +216,14 @@ impl Database {
     pub(super) async fn batch(&self, flushed: bool) -> Result<Writing<'_>, Fault> {
         let pool = if flushed { &self.writers } else { &self.unflushed };
         Ok(Writing { on: pool.on(), _turn: self.turn().await? })
+    }
+
+    /// Where one job is written alone: on PostgreSQL it may wait long for its row, and no batch is to wait for it.
+    pub(super) async fn alone(&self) -> Result<Writing<'_>, Fault> {
+        match self.requests {
+            On::Postgres(_) => self.writing().await,
+            On::Sqlite(_) => self.batch(true).await,
+        }
     }
 
     async fn begin_sqlite(&self, pool: &SqlitePool) -> Result<SqliteTransaction, Fault> {

@@ -96,7 +96,8 @@ impl Job for Mark {
     }
 
     async fn write_here(pool: &SqlitePool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
-        const MARK_HERE: &str = "UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
+        const MARK_HERE: &str = "PRAGMA synchronous = NORMAL;
+            UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
             FROM (SELECT value ->> 'session' AS session_id, value ->> 'seen_at' AS seen_at,
                     value ->> 'idle_expires_at' AS idle_expires_at FROM json_each($1)) AS mark
             WHERE sessions.id = mark.session_id AND ended_at IS NULL

@@ -44,7 +44,8 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
     /// Writes one row once nobody else holds it; `None` if it is not as the job wants it.
     fn write_one(&self, pool: &PgPool) -> impl Future<Output = Result<Option<Self::Done>, Failed>> + Send;
 
-    /// On SQLite one writes and the others wait, so nobody else holds a row.
+    /// On SQLite one writes and the others wait, so nobody else holds a row. The statement says whether its commit is
+    /// flushed: `PRAGMA synchronous = FULL` or `NORMAL`.
     fn write_here(
         pool: &SqlitePool,
         jobs: &[Self],
@@ -252,7 +253,7 @@ async fn together<J: Job>(db: &Database, jobs: &[J]) -> Result<Vec<Written<J::Do
 }
 
 async fn alone<J: Job>(db: &Database, job: J) -> Result<Option<J::Done>, Failed> {
-    match db.writing().await?.on() {
+    match db.alone().await?.on() {
         On::Postgres(pool) => job.write_one(pool).await,
         On::Sqlite(pool) => {
             let written = J::write_here(pool, &[job]).await?.pop();

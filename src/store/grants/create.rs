@@ -160,7 +160,8 @@ impl Job for CreateJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
-        const INSERT_HERE: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
+        const INSERT_HERE: &str = "PRAGMA synchronous = NORMAL;
+            INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
                 generation, created_at, ends_at)
             SELECT value ->> 'id', value ->> 'client_id', value ->> 'user_id', value ->> 'session_id',

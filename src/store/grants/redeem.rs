@@ -133,7 +133,8 @@ impl Job for RedeemJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const REDEEM_HERE: &str = "UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
+        const REDEEM_HERE: &str = "PRAGMA synchronous = FULL;
+            UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
                 refresh_key = job.refresh_key, expires_at = ends_at,
                 refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
             FROM (SELECT value ->> 'grant' AS grant_id, unhex(value ->> 'code_hash') AS code_hash,

@@ -103,7 +103,8 @@ impl Job for RotateJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const ROTATE_HERE: &str = "UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
+        const ROTATE_HERE: &str = "PRAGMA synchronous = FULL;
+            UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
                 refresh_key = job.refresh_key,
                 refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
             FROM (SELECT value ->> 'grant' AS grant_id, value ->> 'generation' AS generation,
