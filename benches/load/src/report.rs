@@ -18,7 +18,7 @@ pub struct Tally {
     open: bool,
     /// Of right answers, in microseconds.
     latencies: Histogram<u64>,
-    /// Right answers that came within the window.
+    /// Right answers that came within the window, in an open loop those included that were due before it.
     within: u64,
     /// What went wrong, and how often.
     errors: BTreeMap<String, u64>,
@@ -39,19 +39,19 @@ impl Tally {
     pub fn count(&mut self, from: Instant, outcome: anyhow::Result<()>) {
         let now = Instant::now();
         let Window { begin, end } = self.window;
-        // One that was due within the window counts however late its answer comes: to leave it out would be to
-        // measure only what was fast.
-        let counts = if self.open { from >= begin } else { now >= begin && now <= end };
-        if !counts {
-            return;
-        }
+        let came_within = (begin..=end).contains(&now);
+        // A request that was due within the window counts however late its answer comes: to leave it out would be to
+        // time only what was fast.
+        let is_timed = if self.open { from >= begin } else { came_within };
         match outcome {
             Ok(()) => {
-                let micros = u64::try_from(now.duration_since(from).as_micros()).unwrap_or(u64::MAX);
-                self.latencies.saturating_record(micros);
-                self.within += u64::from(now <= end);
+                self.within += u64::from(came_within);
+                if is_timed {
+                    let micros = u64::try_from(now.duration_since(from).as_micros()).unwrap_or(u64::MAX);
+                    self.latencies.saturating_record(micros);
+                }
             }
-            Err(why) => self.fail(format!("{why:#}"), 1),
+            Err(why) => self.fail(format!("{why:#}"), u64::from(is_timed || came_within)),
         }
     }
 
