@@ -82,6 +82,8 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
     for _ in 0..args.connections {
         let mut worker = Worker::new(target.clone())?;
         worker.prepare(operation, tokens).await?;
+        // What cannot be done once need not be measured.
+        worker.run(operation).await?;
         workers.push(worker);
     }
 
