@@ -100,7 +100,7 @@ class Speed:
                     try:
                         report = self.bench.meter.once(
                             operation, server, postgres.pid if wants_database else None,
-                            target=os.path.join(place, "target.json"))
+                            target=target_of(place, operation))
                     except RuntimeError as why:
                         say(f"  {operation}, {variant['title']}: {why}")
                         break
@@ -138,3 +138,9 @@ class Speed:
             parts += ["Others, in the same run:", table.peers(self.own(), self.peers)]
         parts += [table.footprint(self.footprints)]
         return "\n\n".join(parts)
+
+
+def target_of(place, operation):
+    """Where an operation needs other settings, it has a file of its own."""
+    own = os.path.join(place, f"target-{operation}.json")
+    return own if os.path.exists(own) else os.path.join(place, "target.json")
