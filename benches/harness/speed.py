@@ -100,7 +100,7 @@ class Speed:
                     try:
                         report = self.bench.meter.once(
                             operation, server, postgres.pid if wants_database else None,
-                            target=target_of(place, operation))
+                            target=target_of(place, self.bench.directory, operation))
                     except RuntimeError as why:
                         say(f"  {operation}, {variant['title']}: {why}")
                         break
@@ -140,7 +140,9 @@ class Speed:
         return "\n\n".join(parts)
 
 
-def target_of(place, operation):
-    """Where an operation needs other settings, it has a file of its own."""
-    own = os.path.join(place, f"target-{operation}.json")
-    return own if os.path.exists(own) else os.path.join(place, "target.json")
+def target_of(place, directory, operation):
+    """What a peer wrote when it was set up, or what stands beside it; where an operation needs other settings, a file of
+    its own."""
+    candidates = [
+        os.path.join(directory, f"{os.path.basename(place)}-target.json"), os.path.join(place, f"target-{operation}.json")]
+    return next((file for file in candidates if os.path.exists(file)), os.path.join(place, "target.json"))

@@ -58,6 +58,8 @@ pub struct Web {
     pub secret: String,
     pub redirect_uri: String,
     pub scope: String,
+    /// What else its authorization requests say, from an "&" on.
+    pub also: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -116,6 +118,7 @@ impl Default for Web {
             secret: "bench-web-secret-0123456789-abcdef".into(),
             redirect_uri: "https://app.example.com/callback".into(),
             scope: "openid offline_access notes:read".into(),
+            also: String::new(),
         }
     }
 }

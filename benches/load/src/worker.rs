@@ -215,13 +215,14 @@ impl Worker {
         let web = &self.target.web;
         format!(
             "{path}?response_type=code&client_id={id}&redirect_uri={uri}&scope={scope}&state=s{count}&nonce=n{count}\
-             &code_challenge={challenge}&code_challenge_method=S256",
+             &code_challenge={challenge}&code_challenge_method=S256{also}",
             path = self.target.paths.authorize,
             id = encoded(&web.id),
             uri = encoded(&web.redirect_uri),
             scope = encoded(&web.scope),
             count = self.count,
             challenge = self.challenge,
+            also = web.also,
         )
     }
 
