@@ -33,6 +33,14 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
+/// Where an answer lies in the buffer; its head is all before its body.
+struct Extent {
+    status: u16,
+    body: Range<usize>,
+    /// The connection can be used again.
+    keep: bool,
+}
+
 impl Answer<'_> {
     /// The values of a header, in its order.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -79,24 +87,16 @@ impl Connection {
 
     /// Sends one request, whole, and waits for its answer.
     pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
-        let (body, head, status, keep) = match timeout(PATIENCE, self.exchange(request)).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(why)) => {
-                self.stream = None;
-                return Err(why);
-            }
-            Err(_) => {
-                self.stream = None;
-                bail!("no answer in {PATIENCE:?}");
-            }
-        };
-        if !keep {
+        let exchanged = timeout(PATIENCE, self.exchange(request)).await;
+        if !matches!(exchanged, Ok(Ok(Extent { keep: true, .. }))) {
             self.stream = None;
         }
-        Ok(Answer { status, head: &self.received[..head], body: &self.received[body] })
+        let Ok(extent) = exchanged else { bail!("no answer in {PATIENCE:?}") };
+        let Extent { status, body, .. } = extent?;
+        Ok(Answer { status, head: &self.received[..body.start], body: &self.received[body] })
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(Range<usize>, usize, u16, bool)> {
+    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Extent> {
         // A server may close a connection that lay idle, just as we use it again.
         let was_open = self.stream.is_some();
         match self.attempt(request).await {
@@ -108,7 +108,7 @@ impl Connection {
         }
     }
 
-    async fn attempt(&mut self, request: &[u8]) -> anyhow::Result<(Range<usize>, usize, u16, bool)> {
+    async fn attempt(&mut self, request: &[u8]) -> anyhow::Result<Extent> {
         self.received.clear();
         let stream = match &mut self.stream {
             Some(stream) => stream,
@@ -135,7 +135,7 @@ impl Connection {
             Some(length) => reader.at_least(head + length).await?,
             None => reader.until_closed().await?,
         };
-        Ok((head..end, head, status, keep && (chunked || length.is_some() || end == head)))
+        Ok(Extent { status, body: head..end, keep: keep && (chunked || length.is_some() || end == head) })
     }
 }
 

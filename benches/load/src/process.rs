@@ -6,9 +6,13 @@ use std::time::Duration;
 
 /// The time that these processes and all that descend from them have run, those included that have ended.
 pub fn processor_time(roots: &[u32]) -> Duration {
-    let processes = all();
+    let ticks = ticks(&all(), roots);
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn ticks(processes: &HashMap<u32, Process>, roots: &[u32]) -> u64 {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for (pid, process) in &processes {
+    for (pid, process) in processes {
         children.entry(process.parent).or_default().push(*pid);
     }
     let mut waiting = roots.to_vec();
@@ -17,7 +21,7 @@ pub fn processor_time(roots: &[u32]) -> Duration {
         ticks += processes.get(&pid).map_or(0, |process| process.ticks);
         waiting.extend(children.get(&pid).into_iter().flatten());
     }
-    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    ticks
 }
 
 struct Process {
@@ -51,13 +55,11 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_time_grows() {
-        let own = std::process::id();
-        let before = processor_time(&[own]);
-        let started = std::time::Instant::now();
-        while started.elapsed() < Duration::from_millis(60) {
-            std::hint::black_box(());
-        }
-        assert!(processor_time(&[own]) > before);
+    fn a_process_counts_with_all_that_descend_from_it() {
+        let process = |pid, parent, ticks| (pid, Process { parent, ticks });
+        let processes = [process(1, 0, 1), process(2, 1, 10), process(3, 2, 100), process(4, 1, 1_000)].into();
+        assert_eq!(ticks(&processes, &[2]), 110);
+        assert_eq!(ticks(&processes, &[2, 4]), 1_110);
+        assert_eq!(ticks(&processes, &[9]), 0);
     }
 }
