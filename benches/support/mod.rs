@@ -1,4 +1,9 @@
 //! What the benchmarks stand on: a server with its own database, a client, a resource server.
+//!
+//! Each benchmark is a program of its own, and uses a part of this.
+#![allow(dead_code)]
+
+pub mod operations;
 
 use std::path::PathBuf;
 
@@ -8,7 +13,7 @@ use grantor::app::{Ambient, App};
 use grantor::config::{Config, Overrides};
 use grantor::crypto::sha256;
 use grantor::store::Store;
-use grantor::types::Client;
+use grantor::types::{Client, Timestamp};
 
 pub const CLIENT: &str = "machine";
 pub const API: &str = "api";
@@ -38,20 +43,19 @@ impl Drop for Home {
 /// A server that is ready, with its feed and housekeeping running, and the two clients.
 pub async fn start(config: Config) -> App {
     let app = App::start(config, Ambient::system()).await.expect("the server starts");
-    register(app.store(), CLIENT, serde_json::json!(["client_credentials"]), false).await;
-    register(app.store(), API, serde_json::json!([]), true).await;
+    register_both(app.store(), Ambient::system().clock.now()).await;
     app
 }
 
-async fn register(store: &Store, id: &str, grant_types: serde_json::Value, resource_server: bool) {
-    let metadata = serde_json::json!({
-        "client_name": id,
-        "token_endpoint_auth_method": "client_secret_basic",
-        "grant_types": grant_types,
-        "scope": "notes:read notes:write",
-        "resource_server": resource_server,
-    });
-    let now = Ambient::system().clock.now();
+async fn register_both(store: &Store, now: Timestamp) {
+    register(store, CLIENT, serde_json::json!({ "grant_types": ["client_credentials"] }), now).await;
+    register(store, API, serde_json::json!({ "grant_types": [], "resource_server": true }), now).await;
+}
+
+async fn register(store: &Store, id: &str, mut metadata: serde_json::Value, now: Timestamp) {
+    metadata["client_name"] = id.into();
+    metadata["token_endpoint_auth_method"] = "client_secret_basic".into();
+    metadata["scope"] = "notes:read notes:write".into();
     let client = Client {
         id: id.parse().expect("a client id"),
         secret_hash: Some(sha256(SECRET.as_bytes())),

@@ -27,7 +27,10 @@ impl RefreshClaims {
 }
 
 /// Signs with the key that the row names: a retry gets the same string, even across a rotation of keys.
-pub(super) fn sign(cx: &Context, grant: &Grant) -> Result<String, Fault> {
+///
+/// # Errors
+/// When this node does not know the key, or signing fails.
+pub fn sign(cx: &Context, grant: &Grant) -> Result<String, Fault> {
     let claims = RefreshClaims {
         iss: cx.issuer().to_owned(),
         aud: cx.issuer().to_owned(),
