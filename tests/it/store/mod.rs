@@ -1,6 +1,7 @@
 //! The store on both databases: its statements, its schema, its transitions, and what it does when it is taken away.
 
 mod cleanup;
+mod crash;
 mod feed;
 mod feed_log;
 mod outage;

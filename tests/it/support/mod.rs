@@ -3,6 +3,8 @@
 pub mod app;
 pub mod behind;
 pub mod browser;
+pub mod dice;
+pub mod instance;
 mod keeper;
 pub mod party;
 pub mod person;
