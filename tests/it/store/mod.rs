@@ -5,6 +5,7 @@ mod crash;
 mod feed;
 mod feed_log;
 mod outage;
+mod processes;
 mod schema;
 mod statements;
 mod transitions;
