@@ -2,9 +2,11 @@
 
 mod batches;
 mod cleanup;
+mod crash;
 mod feed;
 mod feed_log;
 mod outage;
+mod processes;
 mod remembered;
 mod schema;
 mod statements;

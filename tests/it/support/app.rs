@@ -20,6 +20,7 @@ use super::keeper::Keeper;
 use super::party::{Answer, Builder, Party};
 use super::person::Person;
 use super::postgres;
+use super::process::free_port;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +190,13 @@ impl TestApp {
     pub async fn second_node(&self) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         Self::start(listener, self.config.clone(), self.clock.clone(), self.folder.clone()).await
+    }
+
+    /// The same deployment at an address where nobody listens yet, for an `Instance`.
+    pub fn elsewhere(&self) -> Self {
+        let url = format!("http://localhost:{}", free_port());
+        let (config, store, clock) = (self.config.clone(), self.store.clone(), self.clock.clone());
+        Self { url, config, store, clock, http: http_client(), folder: self.folder.clone(), stop: None, server: None }
     }
 
     /// The issuer, which for a second node is the first one's address.

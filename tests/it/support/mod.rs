@@ -3,7 +3,9 @@
 pub mod app;
 pub mod behind;
 pub mod browser;
+pub mod dice;
 pub mod grants;
+pub mod instance;
 mod keeper;
 pub mod party;
 pub mod person;

@@ -205,13 +205,18 @@ impl<'a> Party<'a> {
 
     /// `POST` of a form with this client's authentication: Basic, or the bare id of a public client.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.try_post(path, fields).await.expect("the server answers")
+    }
+
+    /// As `post`, to a server that may die over it.
+    pub async fn try_post(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::Result<Answer> {
         let mut fields = fields.to_vec();
         let mut request = self.app.http.post(format!("{}{path}", self.app.url));
         match &self.secret {
             Some(secret) => request = request.header("authorization", basic(&self.id, secret)),
             None => fields.push(("client_id", &self.id)),
         }
-        Answer::of(request.form(&fields).send().await.expect("the server answers")).await
+        Answer::read(request.form(&fields).send().await?).await
     }
 
     /// As `redeem`; each change replaces a field, adds one, or, with an empty value, takes one away.
@@ -252,9 +257,12 @@ pub struct Answer {
 
 impl Answer {
     pub async fn of(response: reqwest::Response) -> Self {
+        Self::read(response).await.expect("the body is text")
+    }
+
+    async fn read(response: reqwest::Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.text().await.expect("the body is text");
-        Self { status, headers, body }
+        Ok(Self { status, headers, body: response.text().await? })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

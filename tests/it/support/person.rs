@@ -41,12 +41,22 @@ impl Person {
 
     /// Opens an address of ours (a path), and follows redirects until they leave us.
     pub async fn get(&self, path: &str) -> Page {
+        self.try_get(path).await.expect("the server answers")
+    }
+
+    /// As `get`, at a server that may die over it.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<Page> {
         let url = self.absolute(path);
         self.follow(self.http.get(&url), url).await
     }
 
     /// Posts a form to a path of ours, and follows redirects until they leave us.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.try_post(path, fields).await.expect("the server answers")
+    }
+
+    /// As `post`, to a server that may die over it.
+    pub async fn try_post(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::Result<Page> {
         let url = self.absolute(path);
         self.follow(self.http.post(&url).form(fields), url).await
     }
@@ -71,33 +81,32 @@ impl Person {
         if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) }
     }
 
-    async fn follow(&self, request: reqwest::RequestBuilder, mut url: String) -> Page {
-        let mut response = self.send(request).await;
+    async fn follow(&self, request: reqwest::RequestBuilder, mut url: String) -> reqwest::Result<Page> {
+        let mut response = self.send(request).await?;
         for _ in 0..10 {
             let location = response.headers().get("location").map(|value| value.to_str().expect("text").to_owned());
             let (status, headers) = (response.status(), response.headers().clone());
             let Some(location) = location else {
-                let body = response.text().await.expect("a page is text");
-                return Page { status, headers, url, body };
+                return Ok(Page { status, headers, url, body: response.text().await? });
             };
             let next = Url::parse(&url).and_then(|base| base.join(&location)).expect("a location is a URL").to_string();
             let ours =
                 next.starts_with(&format!("{}/", Url::parse(&self.url).expect("a URL").origin().ascii_serialization()));
             if !ours {
                 // The address as it was sent, letter for letter.
-                return Page { status, headers, url: location, body: String::new() };
+                return Ok(Page { status, headers, url: location, body: String::new() });
             }
-            response = self.send(self.http.get(&next)).await;
+            response = self.send(self.http.get(&next)).await?;
             url = next;
         }
         panic!("the redirects do not end: {url}");
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Response {
+    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
         let cookies = self.cookies();
         let header = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         let request = if header.is_empty() { request } else { request.header("cookie", header) };
-        let response = request.send().await.expect("the server answers");
+        let response = request.send().await?;
         for cookie in response.headers().get_all("set-cookie") {
             let cookie = cookie.to_str().expect("a cookie is text");
             let (name, rest) = cookie.split_once('=').expect("a cookie has a name");
@@ -109,7 +118,7 @@ impl Person {
                 jar.insert(name.to_owned(), value.to_owned());
             }
         }
-        response
+        Ok(response)
     }
 
     /// Presses "Cancel" on the sign-in form of `page`.

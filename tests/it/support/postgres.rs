@@ -6,8 +6,6 @@
 //! stopped at once must come back with all of them.
 
 use std::fs;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -15,7 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use super::dice::random;
 use super::keeper::{Keeper, in_path};
+use super::process::free_port;
 
 /// Makes the cluster, then starts and stops it as told, and leaves nothing behind.
 ///
@@ -30,7 +30,18 @@ while read -r order port; do
     start)
         $AS "$BIN/pg_ctl" start -w -t 60 -D "$DIR/data" -l "$DIR/log" -o "-p $port -c listen_addresses=127.0.0.1 \
             -c unix_socket_directories='' -c max_connections=300 -c shared_buffers=64MB -c fsync=off \
-            -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off" </dev/null >/dev/null 2>&1 && echo started || { cat "$DIR/log" >&2; echo failed; } ;;
+            -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off" </dev/null >/dev/null 2>&1 && echo started || { cat "$DIR/log" >&2; echo failed; } ;;
+    kill)
+        SERVER=$(head -n 1 "$DIR/data/postmaster.pid") && kill -STOP "$SERVER" || { echo failed; continue; }
+        # Stopped first, it makes no new process and does not see its own go.
+        ALL="$SERVER $(grep -l "^PPid:[[:space:]]*$SERVER\$" /proc/[0-9]*/status 2>/dev/null | cut -d / -f 3)"
+        kill -KILL $ALL 2>/dev/null
+        for PROCESS in $ALL; do
+            while grep -q '^State:[[:space:]][^ZX]' "/proc/$PROCESS/status" 2>/dev/null; do sleep 0.01; done
+        done
+        # Where nobody collects the dead, the next server would take it for one that runs.
+        rm -f "$DIR/data/postmaster.pid"
+        echo killed ;;
     stop)
         $AS "$BIN/pg_ctl" stop -w -t 60 -m immediate -D "$DIR/data" </dev/null >/dev/null 2>&1 && echo stopped || echo failed ;;
     esac
@@ -88,7 +99,14 @@ impl Cluster {
         assert_eq!(self.keeper.answer().as_deref(), Some("stopped"), "PostgreSQL does not stop");
     }
 
-    /// Brings the server back after [`Cluster::stop`], under the same address.
+    /// As `kill -9` of every process of the server at once. What they wrote is with the kernel, which lives, so this
+    /// needs no fsync; a page that was half written is mended from the log.
+    pub fn kill(&mut self) {
+        self.keeper.order("kill");
+        assert_eq!(self.keeper.answer().as_deref(), Some("killed"), "PostgreSQL was not running");
+    }
+
+    /// Brings the server back after [`Cluster::stop`] or [`Cluster::kill`], under the same address.
     pub fn start_again(&mut self) {
         self.keeper.order(&format!("start {}", self.port));
         assert_eq!(self.keeper.answer().as_deref(), Some("started"), "PostgreSQL does not come back");
@@ -204,16 +222,6 @@ fn directory(account: Option<Account>) -> PathBuf {
         chown(&directory, Some(user), Some(group)).expect("root may give it away");
     }
     directory
-}
-
-/// A port below those that the kernel hands to clients: while the server is stopped, nobody takes it by chance.
-fn free_port() -> u16 {
-    let candidates = std::iter::repeat_with(|| 12_000 + (random() % 20_000) as u16);
-    candidates.take(200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port on loopback")
-}
-
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The real binary as a server of its own, for what only a process can show: signals, exit codes, its log.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use super::app::{Folder, eventually};
+use super::dice::random;
 use super::keeper::Keeper;
 
 /// Starts the program and tells how it ends; ends it when we do.
@@ -15,7 +17,7 @@ cd "$FOLDER"
 PID=$!
 echo "$PID"
 (cat <&3 >/dev/null; kill -KILL "$PID" 2>/dev/null) >/dev/null 2>&1 &
-wait "$PID"
+wait "$PID" 2>/dev/null
 echo "$?"
 kill "$!" 2>/dev/null
 "#;
@@ -30,6 +32,10 @@ pub struct Process {
 impl Process {
     /// Starts it with nothing in its environment but these variables.
     pub fn start(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        // What the one before it said here is not this one's.
+        for output in ["out", "err"] {
+            let _ = fs::remove_file(folder.path(output));
+        }
         let mut keeper = Keeper::start(SCRIPT, |command| {
             command.arg("grantor").args(arguments);
             command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -71,8 +77,21 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let done = std::process::Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &self.pid]).status();
-        assert!(done.expect("a shell starts").success(), "the program runs");
+        self.send("TERM");
+    }
+
+    /// Sends SIGKILL, and waits until it is gone; what it had said on standard error.
+    pub async fn kill(self) -> String {
+        self.send("KILL");
+        let (code, log) = self.ended().await;
+        assert_eq!(code, 128 + 9, "it had not ended by itself: {log}");
+        log
+    }
+
+    fn send(&self, signal: &str) {
+        let kill = ["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &self.pid];
+        let done = std::process::Command::new("sh").args(kill).status();
+        assert!(done.expect("a shell starts").success(), "the program runs: {}", self.err());
     }
 
     /// Waits for its end: the exit code, and what it said on standard error.
@@ -94,8 +113,8 @@ fn read(file: &Path) -> String {
     String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
 }
 
-/// A port that nobody listens on at this moment.
+/// A port below those that the kernel hands to clients: while its server is away, nobody takes it by chance.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    let candidates = std::iter::repeat_with(|| 12_000 + (random() % 20_000) as u16);
+    candidates.take(200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port on loopback")
 }
