@@ -70,6 +70,7 @@ impl Job for RedeemJob {
     }
 
     async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        // No index fits but those of the ids: neither a comparison by IS NOT DISTINCT FROM nor what a subquery selects has one.
         const REDEEM_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE grants SET redeemed_at = job.now, rotated_at = job.now, refresh_key = job.refresh_key,
@@ -79,15 +80,15 @@ impl Job for RedeemJob {
                     $8::BIGINT[])
                 AS job (grant_id, code_hash, client_id, code_challenge, redirect_uri, now, refresh_key, refresh_until)
             WHERE grants.id = free.id AND job.grant_id = free.id
-              AND grants.code_hash = job.code_hash AND grants.client_id = job.client_id
+              AND grants.code_hash = job.code_hash AND grants.client_id IS NOT DISTINCT FROM job.client_id
               AND grants.code_challenge = job.code_challenge
               AND grants.redirect_uri = COALESCE(job.redirect_uri, grants.redirect_uri)
               AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > job.now
-              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > job.now AND s.expires_at > job.now)
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (SELECT s.ended_at IS NULL AND s.idle_expires_at > job.now AND s.expires_at > job.now
+                   FROM sessions s WHERE s.id = grants.session_id)
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
                 authenticated_at, methods, generation, rotated_at, refresh_expires_at, grants.refresh_key, expires_at";
         let rows: Vec<GrantRow> = query_as(REDEEM_MANY)
@@ -111,11 +112,11 @@ impl Job for RedeemJob {
             WHERE id = $1 AND code_hash = $2 AND client_id = $3 AND code_challenge = $4
               AND redirect_uri = COALESCE($5, redirect_uri)
               AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > $6
-              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > $6 AND s.expires_at > $6)
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (SELECT s.ended_at IS NULL AND s.idle_expires_at > $6 AND s.expires_at > $6
+                   FROM sessions s WHERE s.id = grants.session_id)
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
         let rows: Vec<GrantRow> = query_as(REDEEM)
@@ -147,11 +148,11 @@ impl Job for RedeemJob {
               AND grants.code_challenge = job.code_challenge
               AND grants.redirect_uri = COALESCE(job.redirect_uri, grants.redirect_uri)
               AND redeemed_at IS NULL AND revoked_at IS NULL AND code_expires_at > job.now
-              AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > job.now AND s.expires_at > job.now)
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (SELECT s.ended_at IS NULL AND s.idle_expires_at > job.now AND s.expires_at > job.now
+                   FROM sessions s WHERE s.id = grants.session_id)
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
         let rows: Vec<GrantRow> = query_as(REDEEM_HERE).bind(json(jobs)?).fetch_all(pool).await?;

@@ -48,6 +48,7 @@ impl Job for RotateJob {
     }
 
     async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+        // No index fits but those of the ids: neither a comparison by IS NOT DISTINCT FROM nor what a subquery selects has one.
         const ROTATE_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now, refresh_key = job.refresh_key,
@@ -55,14 +56,15 @@ impl Job for RotateJob {
             FROM free, UNNEST($1::TEXT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[])
                 AS job (grant_id, generation, client_id, now, refresh_key, refresh_until)
             WHERE grants.id = free.id AND job.grant_id = free.id
-              AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
+              AND grants.generation = job.generation AND grants.client_id IS NOT DISTINCT FROM job.client_id
+              AND refreshable
               AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
               AND refresh_expires_at > job.now
-              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > job.now AND s.expires_at > job.now))
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (offline OR (SELECT s.ended_at IS NULL AND s.idle_expires_at > job.now AND s.expires_at > job.now
+                   FROM sessions s WHERE s.id = grants.session_id))
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
                 authenticated_at, methods, grants.generation, rotated_at, refresh_expires_at, grants.refresh_key,
                 expires_at";
@@ -83,11 +85,11 @@ impl Job for RotateJob {
                 refresh_expires_at = CASE WHEN $6 < expires_at THEN $6 ELSE expires_at END
             WHERE id = $1 AND generation = $2 AND client_id = $3 AND refreshable
               AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $4 AND refresh_expires_at > $4
-              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > $4 AND s.expires_at > $4))
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (offline OR (SELECT s.ended_at IS NULL AND s.idle_expires_at > $4 AND s.expires_at > $4
+                   FROM sessions s WHERE s.id = grants.session_id))
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
         let rows: Vec<GrantRow> = query_as(ROTATE)
@@ -115,11 +117,11 @@ impl Job for RotateJob {
               AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
               AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
               AND refresh_expires_at > job.now
-              AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
-                          AND s.idle_expires_at > job.now AND s.expires_at > job.now))
-              AND EXISTS (SELECT 1 FROM users u WHERE u.id = grants.user_id AND u.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM clients c WHERE c.id = grants.client_id AND c.disabled_at IS NULL)
-              AND EXISTS (SELECT 1 FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
+              AND (offline OR (SELECT s.ended_at IS NULL AND s.idle_expires_at > job.now AND s.expires_at > job.now
+                   FROM sessions s WHERE s.id = grants.session_id))
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
         let rows: Vec<GrantRow> = query_as(ROTATE_HERE).bind(json(jobs)?).fetch_all(pool).await?;
