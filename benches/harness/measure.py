@@ -14,21 +14,22 @@ class Meter:
         self.program, self.disk = program, disk
         self.seconds, self.connections = seconds, connections
 
-    def once(self, operation, server, database_pid=None, rate=None, target=None):
+    def once(self, operation, server, database_pid=None, *, rate=None, target=None, seconds=None, disk=False):
         """One run of `load`, with the rate of flushes just before and after it where the disk matters."""
+        disk = disk or operation in DURABLE
         command = [self.program, operation, "--url", server.url, "--pid", str(server.pid), "--json"]
-        command += ["--connections", str(self.connections), "--duration", f"{self.seconds}s"]
+        command += ["--connections", str(self.connections), "--duration", f"{seconds or self.seconds}s"]
         if database_pid:
             command += ["--database-pid", str(database_pid)]
         if rate:
             command += ["--rate", f"{rate:.3f}"]
         if target:
             command += ["--target", target]
-        flushes = [self.disk.flushes()] if operation in DURABLE else []
+        flushes = [self.disk.flushes()] if disk else []
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip().replace("\n", " ")[:300])
-        if operation in DURABLE:
+        if disk:
             flushes.append(self.disk.flushes())
         report = json.loads(done.stdout)
         report["flushes"] = flushes

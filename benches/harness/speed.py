@@ -103,7 +103,8 @@ class Speed:
                     try:
                         report = self.bench.meter.once(
                             operation, server, postgres.pid if wants_database else None,
-                            target=target_of(place, self.bench.directory, operation))
+                            target=target_of(place, self.bench.directory, operation),
+                            seconds=variant.get("seconds"), disk=variant["durable"])
                     except RuntimeError as why:
                         say(f"  {operation}, {variant['title']}: {why}")
                         break
@@ -131,8 +132,9 @@ class Speed:
         rows = sorted(self.rows, key=lambda row: order.index(row[0]))
         parts = [
             self.bench.machine.describe(self.bench.postgres().version()),
-            f"Each figure is the median of {self.rounds} runs of {meter.seconds} s, taken in turn, over {meter.connections} "
-            "connections (lowest–highest); *flushes*: what the disk made durable a second just before and after.",
+            f"Each figure is the median of {self.rounds} runs of {meter.seconds} s, taken in turn, over "
+            f"{meter.connections} connections (lowest–highest); *flushes*: what the disk made durable a second just "
+            "before and after.",
             table.speed(rows),
             "Processor time of a request at full speed, and latency at half of it (open loop):",
             table.cost(rows),
@@ -144,8 +146,7 @@ class Speed:
 
 
 def target_of(place, directory, operation):
-    """What a peer wrote when it was set up, or what stands beside it; where an operation needs other settings, a file of
-    its own."""
+    """What a peer wrote when it was set up, or what stands beside it, perhaps for this operation alone."""
     candidates = [
         os.path.join(directory, f"{os.path.basename(place)}-target.json"), os.path.join(place, f"target-{operation}.json")]
     return next((file for file in candidates if os.path.exists(file)), os.path.join(place, "target.json"))
