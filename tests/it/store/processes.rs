@@ -6,7 +6,7 @@ use grantor::types::{Clock, SystemClock};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::each_engine;
-use crate::support::app::eventually;
+use crate::support::app::{eventually, patiently};
 use crate::support::behind::at_once;
 use crate::support::dice::{Dice, random};
 use crate::support::instance::Instance;
@@ -123,7 +123,7 @@ async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)]
             other.introspect(tokens.access_token()).await.expect_active();
             // At any time, and not always as soon as the last one was read.
             tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
-            one.revoke(tokens.access_token()).await.expect_status(200);
+            patiently("it is revoked", async || one.revoke(tokens.access_token()).await.status == 200).await;
             let revoked_at = SystemClock.now();
             while !is_refused(&other, &tokens).await {
                 let waited = SystemClock.now().since(revoked_at);

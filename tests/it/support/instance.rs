@@ -1,6 +1,6 @@
 //! The real binary in the place of a `TestApp`'s server: a process that can be killed and comes back.
 
-use super::app::{Engine, Folder, TestApp, eventually};
+use super::app::{Engine, Folder, TestApp, patiently};
 use super::process::Process;
 
 /// `grantor serve` on the database, under the issuer and at the address of a `TestApp` that has stopped.
@@ -51,7 +51,7 @@ impl<'a> Instance<'a> {
         if self.app.engine() == Engine::Postgres {
             // A backend finishes its statement before it sees that nobody waits for it.
             let backends = "pg_stat_activity WHERE application_name = 'grantor' AND datname = current_database()";
-            eventually("its connections are gone", async || self.app.count(backends).await == 0).await;
+            patiently("its connections are gone", async || self.app.count(backends).await == 0).await;
         }
         log
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use super::app::{Folder, eventually};
+use super::app::{Folder, within};
 use super::dice::random;
 use super::keeper::Keeper;
 
@@ -72,7 +72,8 @@ impl Process {
     /// Waits until some text is on one of its outputs.
     pub async fn says(&self, words: &str) {
         let said = || async { self.err().contains(words) || self.out().contains(words) };
-        eventually(&format!("the program says {words:?}"), said).await;
+        // A minute: it may wait for the disk.
+        assert!(within(60, said).await, "the program does not say {words:?}: {}{}", self.out(), self.err());
     }
 
     /// Sends SIGTERM.

@@ -20,7 +20,7 @@ use caller::{Caller, Unanswered};
 use family::Family;
 
 use crate::each_engine;
-use crate::support::app::{Folder, config, eventually};
+use crate::support::app::{Folder, config, eventually, patiently};
 use crate::support::behind::at_once;
 use crate::support::dice::{Dice, random};
 use crate::support::instance::Instance;
@@ -140,7 +140,7 @@ async fn what_was_acknowledged_outlives_postgresql_and_the_server_recovers_by_it
             };
             eventually("it vouches for nothing", async || !vouches().await).await;
             let cluster = beside(cluster, Cluster::start_again).await;
-            eventually("it recovers by itself", async || app.get("/readyz").await.status == 200 && vouches().await)
+            patiently("it recovers by itself", async || app.get("/readyz").await.status == 200 && vouches().await)
                 .await;
             over.store(true, Ordering::Release);
             cluster
