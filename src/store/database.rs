@@ -123,14 +123,14 @@ impl SqliteTransaction {
 }
 
 /// For one statement that writes.
-pub(super) struct Writing<'a> {
-    on: Executor<'a>,
+pub(super) struct Writing {
+    pool: Pool,
     _turn: Turn,
 }
 
-impl<'a> Writing<'a> {
-    pub(super) fn on(&self) -> Executor<'a> {
-        self.on
+impl Writing {
+    pub(super) fn on(&self) -> Executor<'_> {
+        self.pool.on()
     }
 }
 
@@ -201,8 +201,8 @@ impl Database {
     }
 
     /// The pool, to run one statement on that writes.
-    pub(super) async fn writing(&self) -> Result<Writing<'_>, Fault> {
-        Ok(Writing { on: self.requests.on(), _turn: self.turn().await? })
+    pub(super) async fn writing(&self) -> Result<Writing, Fault> {
+        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await? })
     }
 
     pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
@@ -212,14 +212,22 @@ impl Database {
         })
     }
 
+    /// How many batches of one kind can be written at once.
+    pub(super) fn writers_at_once(&self) -> usize {
+        match self.writers {
+            On::Postgres(_) => 2,
+            On::Sqlite(_) => 1,
+        }
+    }
+
     /// Where a batch is written: one statement, and its flush is awaited or not.
-    pub(super) async fn batch(&self, flushed: bool) -> Result<Writing<'_>, Fault> {
+    pub(super) async fn batch(&self, flushed: bool) -> Result<Writing, Fault> {
         let pool = if flushed { &self.writers } else { &self.unflushed };
-        Ok(Writing { on: pool.on(), _turn: self.turn().await? })
+        Ok(Writing { pool: pool.clone(), _turn: self.turn().await? })
     }
 
     /// Where one job is written alone: on PostgreSQL it may wait long for its row, and no batch is to wait for it.
-    pub(super) async fn alone(&self) -> Result<Writing<'_>, Fault> {
+    pub(super) async fn alone(&self) -> Result<Writing, Fault> {
         match self.requests {
             On::Postgres(_) => self.writing().await,
             On::Sqlite(_) => self.batch(true).await,

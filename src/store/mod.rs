@@ -195,7 +195,7 @@ impl Store {
     }
 
     /// For one statement that writes.
-    async fn writing(&self) -> Result<Writing<'_>, Fault> {
+    async fn writing(&self) -> Result<Writing, Fault> {
         self.0.db.writing().await
     }
 

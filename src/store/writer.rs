@@ -19,7 +19,7 @@ use sqlx::{PgPool, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Store;
-use super::database::{Database, On, is_passing};
+use super::database::{Database, On, Writing, is_passing};
 use super::grants::{CreateJob, RedeemJob, RotateJob};
 use super::sessions::Mark;
 use crate::types::Fault;
@@ -134,10 +134,11 @@ pub(super) struct Writers {
 impl Writers {
     /// Starts the workers; they end with this.
     pub(super) fn start(db: &Database) -> Self {
+        let workers = db.writers_at_once();
         Self {
             creations: Writer::start(db, 1),
-            redemptions: Writer::start(db, 2),
-            rotations: Writer::start(db, 2),
+            redemptions: Writer::start(db, workers),
+            rotations: Writer::start(db, workers),
             marks: Writer::start(db, 1),
         }
     }
@@ -194,24 +195,33 @@ impl<J: Job> Writer<J> {
     }
 }
 
-async fn work<J: Job>(waiting: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Database) {
+async fn work<J: Job>(queue: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Database) {
     loop {
+        let mut waiting = queue.lock().await;
         let mut batch = Vec::new();
-        if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+        if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
+        let writing = db.batch(J::FLUSHED).await;
+        // It may have been a while until it was our turn.
+        while batch.len() < BATCH
+            && let Ok(more) = waiting.try_recv()
+        {
+            batch.push(more);
+        }
+        drop(waiting);
         // Whoever has hung up meanwhile wants nothing any more.
         batch.retain(|waiting| !waiting.answer.as_ref().is_some_and(oneshot::Sender::is_closed));
         // A task of its own: if it panics, its callers are told, and this one lives.
-        let _ = tokio::spawn(write(db.clone(), batch)).await;
+        let _ = tokio::spawn(write(writing, batch)).await;
     }
 }
 
-async fn write<J: Job>(db: Database, batch: Vec<Waiting<J>>) {
+async fn write<J: Job>(writing: Result<Writing, Fault>, batch: Vec<Waiting<J>>) {
     let batch = one_for_each_row(batch);
     let (jobs, answers): (Vec<J>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
     let mut outcomes: Vec<Option<Result<J::Done, Fault>>> = jobs.iter().map(|_| None).collect();
-    match together(&db, &jobs).await {
+    match together(writing, &jobs).await {
         Ok(written) => {
             for (place, done) in written {
                 if let Some(outcome) = outcomes.get_mut(place) {
@@ -245,8 +255,8 @@ fn one_for_each_row<J: Job>(batch: Vec<Waiting<J>>) -> Vec<Waiting<J>> {
     first
 }
 
-async fn together<J: Job>(db: &Database, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
-    match db.batch(J::FLUSHED).await?.on() {
+async fn together<J: Job>(writing: Result<Writing, Fault>, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
+    match writing?.on() {
         On::Postgres(pool) => J::write_many(pool, jobs).await,
         On::Sqlite(pool) => J::write_here(pool, jobs).await,
     }
