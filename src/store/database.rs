@@ -215,7 +215,7 @@ impl Database {
     /// How many batches of one kind can be written at once.
     pub(super) fn writers_at_once(&self) -> usize {
         match self.writers {
-            On::Postgres(_) => 2,
+            On::Postgres(_) => 3,
             On::Sqlite(_) => 1,
         }
     }
