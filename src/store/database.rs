@@ -294,7 +294,7 @@ pub(super) fn is_passing(refusal: &dyn DatabaseError) -> bool {
 }
 
 fn passes(code: &str) -> bool {
-    const POSTGRES: [&str; 5] = ["25006", "40001", "40P01", "55P03", "57014"];
+    const POSTGRES: [&str; 7] = ["25006", "25P03", "25P04", "40001", "40P01", "55P03", "57014"];
     const SQLITE: [i32; 6] = [5, 6, 8, 10, 13, 14];
     // Those of PostgreSQL have five characters, those of SQLite at most four digits.
     if code.len() == 5 {
@@ -310,10 +310,10 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_from_what_is_broken() {
-        for passing in ["08006", "57P01", "53300", "40P01", "25006", "5", "6", "1032", "261", "14"] {
+        for passing in ["08006", "57P01", "53300", "40P01", "25006", "25P03", "5", "6", "1032", "261", "14"] {
             assert!(passes(passing), "{passing}");
         }
-        for broken in ["23505", "42P01", "22021", "1", "19", "2067", "1555"] {
+        for broken in ["23505", "42P01", "22021", "25P02", "1", "19", "2067", "1555"] {
             assert!(!passes(broken), "{broken}");
         }
     }
