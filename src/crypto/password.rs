@@ -4,7 +4,7 @@
 //! away; the token endpoint does not notice: whoever hashes is the last to get a core that somebody else wants. Rules for
 //! new passwords live with the accounts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
@@ -68,27 +68,6 @@ pub struct PasswordHashing {
     places: Arc<Semaphore>,
     /// Those who work.
     workers: Arc<Semaphore>,
-    memory: Memory,
-}
-
-/// What hashes work in. It goes from one to the next while somebody waits, and back to the system when nobody does: to
-/// give back memory takes a lock that every thread of the process needs now and then, and whoever has the lowest priority
-/// may be a long time in giving it up.
-#[derive(Clone, Debug, Default)]
-struct Memory(Arc<Mutex<Vec<Vec<Block>>>>);
-
-impl Memory {
-    fn take(&self) -> Vec<Block> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn keep(&self, blocks: Vec<Block>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
-    }
-
-    fn give_back(&self) {
-        drop(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)));
-    }
 }
 
 impl PasswordHashing {
@@ -110,7 +89,6 @@ impl PasswordHashing {
             most,
             places: Arc::new(Semaphore::new(most)),
             workers: Arc::new(Semaphore::new(most_working)),
-            memory: Memory::default(),
         })
     }
 
@@ -124,9 +102,9 @@ impl PasswordHashing {
     /// A hash to store, as a PHC string. The password is taken exactly as typed (ASVS 6.2.8).
     pub async fn hash(&self, password: SecretString, rng: &dyn Random) -> Result<String, Busy> {
         let salt: [u8; SALT_BYTES] = random::bytes(rng);
-        let (today, memory) = (self.today.clone(), self.memory.clone());
+        let today = self.today.clone();
         self.run(move || {
-            let output = today.work(&memory, &password, &salt)?;
+            let output = today.work(&password, &salt)?;
             // The grammar has room for a salt and an output of these lengths.
             today.phc(&salt, &output).map_err(|_| Busy)
         })
@@ -139,13 +117,13 @@ impl PasswordHashing {
     /// only after the same work: how long it took tells nobody who has an account (ASVS 6.3.8). The work is today's; a
     /// hash at other costs takes its own time until its user signs in and it is made again.
     pub async fn verify(&self, stored: Option<String>, password: SecretString) -> Result<Verdict, Busy> {
-        let (today, memory) = (self.today.clone(), self.memory.clone());
+        let today = self.today.clone();
         self.run(move || {
             let Some(stored) = stored.as_deref().and_then(Stored::read) else {
-                today.work(&memory, &password, &[0; SALT_BYTES])?;
+                today.work(&password, &[0; SALT_BYTES])?;
                 return Ok(Verdict::Wrong);
             };
-            let output = stored.costs.work(&memory, &password, &stored.salt)?;
+            let output = stored.costs.work(&password, &stored.salt)?;
             Ok(match hash::equal(&output, stored.output.as_bytes()) {
                 true if stored.costs == today => Verdict::Right,
                 true => Verdict::RightButOutdated,
@@ -169,13 +147,9 @@ impl PasswordHashing {
         let held: [OwnedSemaphorePermit; 2] = [place, worker];
         let (finish, finished) = oneshot::channel();
         // To start a thread takes a thousandth of what it does then.
-        let this = self.clone();
         let thread = thread::Builder::new().name("password".into()).spawn(move || {
             let_others_go_first();
             let result = work();
-            if this.load().waiting == 0 {
-                this.memory.give_back();
-            }
             drop(held);
             let _ = finish.send(result);
         });
@@ -200,12 +174,10 @@ struct Costs {
 }
 
 impl Costs {
-    /// Does the work.
-    fn work(&self, memory: &Memory, password: &SecretString, salt: &[u8]) -> Result<Vec<u8>, Busy> {
-        let kept = memory;
-        let mut memory = kept.take();
-        let wanted = self.params.block_count().max(FEWEST_BLOCKS);
-        memory.try_reserve_exact(wanted.saturating_sub(memory.len())).map_err(|_| Busy)?;
+    /// Does the work, in memory of its own that goes back to the system.
+    fn work(&self, password: &SecretString, salt: &[u8]) -> Result<Vec<u8>, Busy> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(self.params.block_count().max(FEWEST_BLOCKS)).map_err(|_| Busy)?;
         memory.resize(self.params.block_count(), Block::new());
         let mut output = vec![0; self.params.output_len().unwrap_or(HASH_BYTES)];
         let argon2 = Argon2::new(self.algorithm, self.version, self.params.clone());
@@ -213,7 +185,6 @@ impl Costs {
             .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, &mut output, &mut memory)
             // Costs and lengths were proved before, so this does not happen.
             .map_err(|_| Busy)?;
-        kept.keep(memory);
         Ok(output)
     }
 
