@@ -110,7 +110,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Revokes through one process, asks the other until it refuses, and tells how long that took.
 async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)], how: &str) -> TestApp {
     let (here, there) = prepared(app).await;
-    let _processes = (Instance::start(&here, environment).await, Instance::start(&there, environment).await);
+    let processes = (Instance::start(&here, environment).await, Instance::start(&there, environment).await);
     let (one, other) = (web(&here), web(&there));
     if here.engine() == Engine::Postgres {
         let listeners = "pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
@@ -139,5 +139,6 @@ async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)]
     let (half, most, all) = (took[REVOCATIONS / 2 - 1], took[REVOCATIONS * 99 / 100 - 1], took[REVOCATIONS - 1]);
     println!("known elsewhere by {how}: p50 {half:?}, p99 {most:?}, at the latest {all:?}");
     assert!(half <= Duration::from_secs(1), "{half:?}");
+    drop(processes);
     here
 }

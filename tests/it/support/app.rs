@@ -328,17 +328,17 @@ pub fn http_client() -> reqwest::Client {
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /// Waits until something is so, for what another node learns within a second.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
+pub async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {
     assert!(within(5, is_so).await, "it did not come to pass within five seconds: {what}");
 }
 
 /// As `eventually`, for what waits for the disk and is promised to nobody.
-pub async fn patiently<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
+pub async fn patiently(what: &str, is_so: impl AsyncFnMut() -> bool) {
     assert!(within(60, is_so).await, "it did not come to pass within a minute: {what}");
 }
 
 /// Whether it came to be so.
-pub async fn within<F: Future<Output = bool>>(seconds: usize, mut is_so: impl FnMut() -> F) -> bool {
+pub async fn within(seconds: usize, mut is_so: impl AsyncFnMut() -> bool) -> bool {
     for _ in 0..seconds * 20 {
         if is_so().await {
             return true;

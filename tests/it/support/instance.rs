@@ -61,3 +61,12 @@ impl<'a> Instance<'a> {
         self.process.as_ref().map(Process::err).unwrap_or_default()
     }
 }
+
+impl Drop for Instance<'_> {
+    /// A test that fails shows what the server complained of.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.log().lines().filter(|line| !line.contains(" INFO ")).for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
