@@ -21,6 +21,7 @@ use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::oauth::Keys;
 use crate::store::Store;
+use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
 use crate::web::{self, Services};
 
@@ -81,6 +82,7 @@ impl App {
             store: store.clone(),
             keys,
             accounts,
+            request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,
             clock: ambient.clock,
         });

@@ -6,6 +6,7 @@
 //! | `hash`       | SHA-256, comparison in constant time, `at_hash` and `c_hash`                   |
 //! | `seal`       | what lies encrypted in the database: AES-256-GCM under a ring of keys          |
 //! | `password`   | argon2id, on a few threads of its own and never on more                        |
+//! | `threads`    | those few: they come with the work, and go when there is none                |
 //! | `keys`       | signing keys, parsed once, and the public halves that verify                   |
 //! | `token_type` | what kinds of token we sign: their `typ`, and the algorithms that fit          |
 //! | `jwt`        | a JWT from claims, and the claims back if nothing about it is wrong            |
@@ -20,6 +21,7 @@ pub mod password;
 mod provider;
 pub mod random;
 pub mod seal;
+mod threads;
 pub mod token_type;
 
 pub use hash::{Digest, sha256, sha256_base64url};

@@ -5,24 +5,18 @@
 //! new passwords live with the accounts.
 
 use std::sync::Arc;
-use std::thread;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, MIN_SALT_LEN, Version, password_hash};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::Random;
+use super::threads::Threads;
 use super::{hash, random};
 
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
-
-/// A hash asks for at least so many blocks, though it touches only those that it needs: what is above 32 MiB glibc maps
-/// by itself, and unmaps when it is freed (mallopt(3), `DEFAULT_MMAP_THRESHOLD_MAX`). What is smaller it keeps for each
-/// thread that ever hashed: 294 MB after 120 hashes on 30 threads at the default costs, and 2.3 MB with this. The page
-/// faults of a fresh map are 5 ms of the 26 that such a hash takes.
-const FEWEST_BLOCKS: usize = 32 * 1024 + 1;
 
 /// What one hash costs (RFC 9106 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +56,13 @@ pub struct Load {
 #[derive(Clone, Debug)]
 pub struct PasswordHashing {
     today: Costs,
-    most_working: usize,
-    most: usize,
-    /// Those who wait or work.
+    /// For those who wait or work.
     places: Arc<Semaphore>,
-    /// Those who work.
-    workers: Arc<Semaphore>,
+    threads: Threads<Memory>,
 }
+
+/// What a hash works in. A thread keeps it for its next: to get 19 MiB from the system takes 5 of the 26 ms of a hash.
+type Memory = Vec<Block>;
 
 impl PasswordHashing {
     /// So many `workers` at once, and so many waiting in a `queue` behind them.
@@ -81,30 +75,26 @@ impl PasswordHashing {
         let Params { memory_kib, iterations, parallelism } = params;
         let params = argon2::Params::new(memory_kib, iterations, parallelism, Some(HASH_BYTES))
             .map_err(|why| format!("password hashing: {why}"))?;
-        let most = workers.saturating_add(queue).min(Semaphore::MAX_PERMITS);
-        let most_working = workers.min(Semaphore::MAX_PERMITS);
+        let places = workers.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             today: Costs { algorithm: Algorithm::Argon2id, version: Version::V0x13, params },
-            most_working,
-            most,
-            places: Arc::new(Semaphore::new(most)),
-            workers: Arc::new(Semaphore::new(most_working)),
+            places: Arc::new(Semaphore::new(places)),
+            threads: Threads::new(workers),
         })
     }
 
     /// How much there is to do at this moment.
     pub fn load(&self) -> Load {
-        let working = self.most_working.saturating_sub(self.workers.available_permits());
-        let all = self.most.saturating_sub(self.places.available_permits());
-        Load { working, waiting: all.saturating_sub(working) }
+        let (working, waiting) = self.threads.load();
+        Load { working, waiting }
     }
 
     /// A hash to store, as a PHC string. The password is taken exactly as typed (ASVS 6.2.8).
     pub async fn hash(&self, password: SecretString, rng: &dyn Random) -> Result<String, Busy> {
         let salt: [u8; SALT_BYTES] = random::bytes(rng);
         let today = self.today.clone();
-        self.run(move || {
-            let output = today.work(&password, &salt)?;
+        self.run(move |memory| {
+            let output = today.work(memory, &password, &salt)?;
             // The grammar has room for a salt and an output of these lengths.
             today.phc(&salt, &output).map_err(|_| Busy)
         })
@@ -118,12 +108,12 @@ impl PasswordHashing {
     /// hash at other costs takes its own time until its user signs in and it is made again.
     pub async fn verify(&self, stored: Option<String>, password: SecretString) -> Result<Verdict, Busy> {
         let today = self.today.clone();
-        self.run(move || {
+        self.run(move |memory| {
             let Some(stored) = stored.as_deref().and_then(Stored::read) else {
-                today.work(&password, &[0; SALT_BYTES])?;
+                today.work(memory, &password, &[0; SALT_BYTES])?;
                 return Ok(Verdict::Wrong);
             };
-            let output = stored.costs.work(&password, &stored.salt)?;
+            let output = stored.costs.work(memory, &password, &stored.salt)?;
             Ok(match hash::equal(&output, stored.output.as_bytes()) {
                 true if stored.costs == today => Verdict::Right,
                 true => Verdict::RightButOutdated,
@@ -133,8 +123,8 @@ impl PasswordHashing {
         .await?
     }
 
-    /// Runs `work` on a thread of its own once it is its turn.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    /// Runs `work` once it is its turn. A caller who hangs up in the middle of it does not stop it.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Busy> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let Load { working, waiting } = self.load();
             tracing::warn!(working, waiting, "a password is not checked: too many wait already");
@@ -142,33 +132,17 @@ impl PasswordHashing {
         };
         let Load { working, waiting } = self.load();
         tracing::debug!(working, waiting, "a password waits to be hashed");
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Busy)?;
-        // Both go along: a caller who hangs up does not stop the thread, so does not free it either.
-        let held: [OwnedSemaphorePermit; 2] = [place, worker];
         let (finish, finished) = oneshot::channel();
-        // To start a thread takes a thousandth of what it does then.
-        let thread = thread::Builder::new().name("password".into()).spawn(move || {
-            let_others_go_first();
-            let result = work();
-            drop(held);
-            let _ = finish.send(result);
-        });
-        thread.map_err(|_| Busy)?;
+        let work = move |memory: &mut Memory| {
+            // Whoever hung up while it waited wants nothing any more.
+            let result = (!finish.is_closed()).then(|| work(memory));
+            // The place is free before the caller knows.
+            drop(place);
+            let _ = result.map(|result| finish.send(result));
+        };
+        self.threads.run(Box::new(work)).map_err(|_| Busy)?;
         finished.await.map_err(|_| Busy)
     }
-}
-
-/// How much less a thread that hashes counts than one that answers: a third. With the lowest priority of all it would be
-/// long in giving up what every thread of the process needs now and then, as the lock of the address space, which it takes
-/// for its memory: then a token request waited half a second for a thread that nobody let go on.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
-
-/// Gives this thread a lower priority: on a machine whose cores are all at work, a hash that has one would keep it for
-/// milliseconds while a token request waits. Where the system refuses, all are equal.
-fn let_others_go_first() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
 }
 
 /// What a hash depends on besides password and salt.
@@ -180,15 +154,20 @@ struct Costs {
 }
 
 impl Costs {
-    /// Does the work, in memory of its own that goes back to the system.
-    fn work(&self, password: &SecretString, salt: &[u8]) -> Result<Vec<u8>, Busy> {
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(self.params.block_count().max(FEWEST_BLOCKS)).map_err(|_| Busy)?;
-        memory.resize(self.params.block_count(), Block::new());
+    /// Does the work. Whatever the memory holds, each of its blocks is written before it is read.
+    fn work(&self, memory: &mut Memory, password: &SecretString, salt: &[u8]) -> Result<Vec<u8>, Busy> {
+        let blocks = self.params.block_count();
+        if memory.len() < blocks {
+            // What is too small is not copied.
+            *memory = Memory::new();
+            memory.try_reserve_exact(blocks).map_err(|_| Busy)?;
+            memory.resize(blocks, Block::new());
+        }
         let mut output = vec![0; self.params.output_len().unwrap_or(HASH_BYTES)];
         let argon2 = Argon2::new(self.algorithm, self.version, self.params.clone());
+        let memory = &mut memory[..blocks];
         argon2
-            .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, &mut output, &mut memory)
+            .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, &mut output, memory)
             // Costs and lengths were proved before, so this does not happen.
             .map_err(|_| Busy)?;
         Ok(output)
@@ -302,9 +281,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobodys_password_is_wrong() {
-        let hashing = hashing(CHEAP);
-        assert_eq!(hashing.verify(None, "pw".into()).await, Ok(Verdict::Wrong));
+    async fn nobodys_password_is_wrong_after_the_same_work() {
+        for stored in [None, Some("no hash".to_owned())] {
+            let hashing = PasswordHashing::new(CHEAP, 1, 1).unwrap();
+            assert_eq!(hashing.verify(stored, "pw".into()).await, Ok(Verdict::Wrong));
+            // The thread that did it still has the memory that it wrote.
+            let written = hashing.run(|memory| memory.iter().filter(|block| block.as_ref() != [0; 128]).count());
+            assert_eq!(written.await, Ok(CHEAP.memory_kib as usize));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_hash_left_in_the_memory_changes_nothing() {
+        let hashing = PasswordHashing::new(CHEAP, 1, 8).unwrap();
+        let larger = PasswordHashing::new(Params { memory_kib: 256, ..CHEAP }, 1, 8).unwrap();
+        let rng = SystemRandom::new();
+        let (small, large) =
+            (hashing.hash("pw".into(), &rng).await.unwrap(), larger.hash("pw".into(), &rng).await.unwrap());
+        for _ in 0..3 {
+            assert_eq!(verdict(&hashing, &large, "pw").await, Verdict::RightButOutdated);
+            assert_eq!(verdict(&hashing, &small, "px").await, Verdict::Wrong);
+            assert_eq!(verdict(&hashing, &small, "pw").await, Verdict::Right);
+        }
     }
 
     #[tokio::test]
@@ -313,7 +311,7 @@ mod tests {
         let (finish, wait) = mpsc::channel::<()>();
         let working = tokio::spawn({
             let hashing = hashing.clone();
-            async move { hashing.run(move || wait.recv().is_ok()).await }
+            async move { hashing.run(move |_| wait.recv().is_ok()).await }
         });
         let waiting = tokio::spawn({
             let hashing = hashing.clone();
@@ -343,7 +341,7 @@ mod tests {
         let gone = tokio::spawn({
             let hashing = hashing.clone();
             async move {
-                let work = move || {
+                let work = move |_: &mut Memory| {
                     started.send(()).unwrap();
                     wait.recv().is_ok()
                 };
@@ -365,9 +363,11 @@ mod tests {
         let hashing = PasswordHashing::new(CHEAP, 1, 0).unwrap();
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         let before = niceness();
-        assert_eq!(hashing.run(niceness).await, Ok(before + NICE));
+        assert_eq!(hashing.run(move |_| niceness()).await, Ok(before + crate::crypto::threads::NICE));
         assert_eq!(niceness(), before, "and only that thread");
-        assert_eq!(hashing.load(), Load { working: 0, waiting: 0 });
+        while hashing.load() != (Load { working: 0, waiting: 0 }) {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[test]

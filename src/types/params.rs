@@ -38,9 +38,6 @@ impl Params {
         for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
             let (name, value) = (decode(&pair[..equals])?, decode(pair.get(equals + 1..).unwrap_or_default())?);
-            if name.contains('\0') || value.contains('\0') {
-                return Err(ParamsError::Nul);
-            }
             let may_repeat = matches!(&*name, "resource" | "audience");
             if !may_repeat && params.iter().any(|(seen, _)| *seen == name) {
                 return Err(ParamsError::Repeated(name.chars().take(64).collect()));
@@ -68,21 +65,28 @@ impl Params {
 }
 
 /// A name or a value, its plus signs and percent signs resolved.
-fn decode(encoded: &[u8]) -> Result<String, ParamsError> {
+///
+/// # Errors
+/// When it is not UTF-8, holds a NUL, or has a stray `%`.
+pub fn decode(encoded: &[u8]) -> Result<String, ParamsError> {
     let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16));
-                match (digit(), digit()) {
-                    (Some(high), Some(low)) => (high << 4 | low) as u8,
-                    _ => return Err(ParamsError::BadEncoding),
-                }
-            }
-            byte => *byte,
-        });
+    let mut rest = encoded;
+    // Most have neither.
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'+' | b'%')) {
+        bytes.extend_from_slice(&rest[..at]);
+        if rest[at] == b'+' {
+            bytes.push(b' ');
+            rest = &rest[at + 1..];
+        } else {
+            let digit = |place: usize| rest.get(at + place).and_then(|digit| char::from(*digit).to_digit(16));
+            let (Some(high), Some(low)) = (digit(1), digit(2)) else { return Err(ParamsError::BadEncoding) };
+            bytes.push((high << 4 | low) as u8);
+            rest = &rest[at + 3..];
+        }
+    }
+    bytes.extend_from_slice(rest);
+    if bytes.contains(&b'\0') {
+        return Err(ParamsError::Nul);
     }
     String::from_utf8(bytes).map_err(|_| ParamsError::NotUtf8)
 }

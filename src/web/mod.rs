@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::crypto::{Random, random};
 use crate::oauth::{Context, Keys, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
+use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
 use browser::Browser;
 
@@ -40,6 +41,7 @@ pub struct Services {
     pub accounts: Accounts,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
+    pub request_ids: RequestIds,
 }
 
 type Shared = Arc<Services>;

@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Services;
-use super::middleware::trace::correlation_id;
 use super::pages::{self, Site};
 use crate::oauth::authorize::{Answer, RedirectTarget};
 use crate::oauth::error::invalid_request;
 use crate::oauth::{Error, ErrorCode, OAuthError};
+use crate::telemetry::correlation_id;
 use crate::types::fault::FaultKind;
 use crate::types::{Fault, ResponseMode};
 

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::error::{OAuthError, invalid_client, invalid_request};
 use super::{Context, Error};
-use crate::types::{AuthMethod, Client, ClientId, Params};
+use crate::types::{AuthMethod, Client, ClientId, Params, params};
 
 /// What came with the request: the `Authorization` header, and the body.
 pub struct Presented<'a> {
@@ -99,14 +99,8 @@ fn basic(header: &str) -> Result<(String, String), OAuthError> {
     let decoded = STANDARD.decode(encoded.trim()).map_err(|_| malformed())?;
     let text = String::from_utf8(decoded).map_err(|_| malformed())?;
     let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
-    Ok((form_decode(id).ok_or_else(malformed)?, form_decode(secret).ok_or_else(malformed)?))
-}
-
-fn form_decode(text: &str) -> Option<String> {
-    // As the name of a parameter, so that '=' stays what it is.
-    let escaped = text.replace('&', "%26").replace('=', "%3D");
-    let params = Params::parse(format!("v={escaped}").as_bytes()).ok()?;
-    Some(params.get("v").unwrap_or_default().to_owned())
+    let half = |encoded: &str| params::decode(encoded.as_bytes()).map_err(|_| malformed());
+    Ok((half(id)?, half(secret)?))
 }
 
 #[cfg(test)]

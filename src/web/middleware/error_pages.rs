@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::trace::correlation_id;
+use crate::telemetry::correlation_id;
 use crate::web::respond::{self, PageError};
 use crate::web::{Services, pages};
 

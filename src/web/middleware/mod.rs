@@ -4,7 +4,7 @@ pub mod cors;
 mod error_pages;
 mod headers;
 mod timeout;
-pub mod trace;
+mod trace;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
