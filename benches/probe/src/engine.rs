@@ -1,6 +1,7 @@
-//! All cryptography of the probe. Another engine with ring's interface is measured by changing the next line.
+//! All cryptography of the probe, by the engine of the product. Another with the same interface is measured by changing the
+//! next line.
 
-use ring as engine;
+use aws_lc_rs as engine;
 
 use anyhow::{Context as _, anyhow};
 use engine::digest;
@@ -21,7 +22,7 @@ impl Keys {
         let rng = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng);
         let pkcs8 = pkcs8.map_err(|_| anyhow!("no key could be made"))?;
-        let es256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &rng);
+        let es256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref());
         let es256 = es256.map_err(|why| anyhow!("{why}"))?;
         let hs256 = hmac::Key::generate(hmac::HMAC_SHA256, &rng).map_err(|_| anyhow!("no secret could be made"))?;
         Ok(Self { es256, hs256, rng })

@@ -25,14 +25,8 @@ pub struct Probe {
     pub clients: HashMap<&'static str, Vec<u8>>,
     /// Who is signed in, by the value of the cookie.
     pub sessions: RwLock<HashMap<String, Session>>,
-    /// Tokens whose signature was right.
-    pub verified: Option<RwLock<HashMap<String, Verified>>>,
-}
-
-pub struct Verified {
-    /// In seconds.
-    end: i64,
-    answer: Vec<u8>,
+    /// The claims of tokens whose signature was right, by the SHA-256 of the token.
+    pub verified: Option<RwLock<HashMap<Vec<u8>, Arc<AccessClaims>>>>,
 }
 
 #[derive(Clone)]
@@ -139,24 +133,24 @@ impl Probe {
 
     fn introspect(&self, headers: &HeaderMap, form: &Form<'_>) -> anyhow::Result<Vec<u8>> {
         self.client(headers)?;
-        let token = field(form, "token")?;
-        if let Some(verified) = &self.verified {
-            let verified = verified.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = verified.get(token).filter(|known| known.end > now_micros() / 1_000_000) {
-                return Ok(known.answer.clone());
-            }
+        let Some(claims) = self.claims(field(form, "token")?) else { return Ok(br#"{"active":false}"#.to_vec()) };
+        Ok(serde_json::to_vec(&Active { active: true, token_type: "Bearer", claims: &claims })?)
+    }
+
+    fn claims(&self, token: &str) -> Option<Arc<AccessClaims>> {
+        let Some(verified) = &self.verified else { return self.mint.read_access(token).map(Arc::new) };
+        let digest = sha256(token.as_bytes());
+        let known = verified.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(known) = known.filter(|known| known.exp > now_micros() / 1_000_000) {
+            return Some(known);
         }
-        let Some(claims) = self.mint.read_access(token) else { return Ok(br#"{"active":false}"#.to_vec()) };
-        let end = claims.exp;
-        let answer = serde_json::to_vec(&Active { active: true, token_type: "Bearer", claims })?;
-        if let Some(verified) = &self.verified {
-            let mut verified = verified.write().unwrap_or_else(PoisonError::into_inner);
-            if verified.len() >= MOST_VERIFIED {
-                verified.clear();
-            }
-            verified.insert(token.to_owned(), Verified { end, answer: answer.clone() });
+        let claims = Arc::new(self.mint.read_access(token)?);
+        let mut verified = verified.write().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= MOST_VERIFIED {
+            verified.clear();
         }
-        Ok(answer)
+        verified.insert(digest, claims.clone());
+        Some(claims)
     }
 
     fn session(&self, headers: &HeaderMap) -> Option<Session> {
@@ -191,11 +185,11 @@ impl Probe {
 }
 
 #[derive(Serialize)]
-struct Active {
+struct Active<'a> {
     active: bool,
     token_type: &'static str,
     #[serde(flatten)]
-    claims: AccessClaims,
+    claims: &'a AccessClaims,
 }
 
 fn form(text: &str) -> Form<'_> {
