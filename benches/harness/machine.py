@@ -34,7 +34,7 @@ class Machine:
         self.steal = steal()
         self.load = os.getloadavg()[0]
 
-    def describe(self, postgres):
+    def describe(self, postgres=None):
         """Two sentences, when all is measured."""
         stolen, ticks = (now - then for now, then in zip(steal(), self.steal))
         revision = output("git", "rev-parse", "--short=10", "HEAD", cwd=self.root)
@@ -43,7 +43,8 @@ class Machine:
         with open("/proc/meminfo", encoding="utf-8") as info:
             memory = int(info.readline().split()[1]) / 1024 / 1024
         today = datetime.date.today().isoformat()
-        versions = [f"Grantor {revision}", output("rustc", "--version").split(" (")[0], f"PostgreSQL {postgres}"]
+        versions = [f"Grantor {revision}", output("rustc", "--version").split(" (")[0]]
+        versions += [f"PostgreSQL {postgres}"] if postgres else []
         return (
             f"Measured on {today}: {os.cpu_count()} cores ({processor()}), {memory:.0f} GiB, "
             f"{platform.system()} {platform.release().split('-')[0]}, {file_system(self.directory)}; "
