@@ -105,6 +105,14 @@ pub fn claim(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
+/// `name=value`, where the value is JSON: a member of a registration document.
+pub fn member(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form name=json")?;
+    let value = serde_json::from_str(value)
+        .map_err(|why| format!("the value of {name} is not JSON (a text stands between double quotes): {why}"))?;
+    Ok((name.to_owned(), value))
+}
+
 /// A text that pages show.
 pub fn words(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {

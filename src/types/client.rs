@@ -63,6 +63,30 @@ pub struct ClientMetadata {
     pub skip_consent: bool,
 }
 
+impl Default for ClientMetadata {
+    /// A confidential client that may do nothing yet.
+    fn default() -> Self {
+        Self {
+            client_name: String::new(),
+            client_uri: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+            grant_types: Vec::new(),
+            scope: Scope::default(),
+            default_scope: None,
+            id_token_signed_response_alg: default_id_token_alg(),
+            pkce: None,
+            access_token_lifetime: None,
+            refresh_token_idle_lifetime: None,
+            refresh_token_absolute_lifetime: None,
+            always_issue_refresh_token: false,
+            resource_server: false,
+            skip_consent: false,
+        }
+    }
+}
+
 const fn default_id_token_alg() -> Algorithm {
     Algorithm::Rs256
 }
@@ -163,6 +187,28 @@ fn loopback_rest(uri: &str) -> &str {
 }
 
 impl ClientMetadata {
+    /// Sets a member by the name that it has in a registration document; `null` takes it away.
+    ///
+    /// # Errors
+    /// In words, when there is no such member, or the value is not one of its.
+    pub fn set(&mut self, name: &str, value: serde_json::Value) -> Result<(), String> {
+        let wrong = |why: serde_json::Error| format!("{name}: {why}");
+        let mut document = serde_json::to_value(&*self).map_err(wrong)?;
+        document[name] = value.clone();
+        if value.is_null() {
+            document.as_object_mut().map(|members| members.remove(name));
+        }
+        let changed: Self = serde_json::from_value(document).map_err(wrong)?;
+        // What is not known was not read, so it is not written again; and what is as by default is left out.
+        let is_known = |document: &serde_json::Value| document.get(name).is_some();
+        let is_default = value.is_null() || value == serde_json::json!(false) || value == serde_json::json!([]);
+        if !is_default && !is_known(&serde_json::to_value(&changed).map_err(wrong)?) {
+            return Err(format!("a client has no setting {name:?}"));
+        }
+        *self = changed;
+        Ok(())
+    }
+
     /// Holds what belongs together, together.
     ///
     /// # Errors

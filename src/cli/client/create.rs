@@ -11,7 +11,7 @@ use crate::cli::{Admin, Usage, input, output};
 use crate::crypto::Random;
 use crate::crypto::random::{secret, token};
 use crate::store::Stored;
-use crate::types::{Algorithm, AuthMethod, Client, ClientId, ClientMetadata, GrantType, Scope};
+use crate::types::{AuthMethod, Client, ClientId, ClientMetadata, GrantType};
 
 #[derive(Args)]
 pub struct Create {
@@ -39,7 +39,7 @@ pub struct Create {
 
 impl Create {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
-        let metadata = self.metadata();
+        let metadata = self.metadata()?;
         check(&metadata, admin)?;
         let (given, made) = self.secrets(admin, metadata.token_endpoint_auth_method)?;
         let secret = given.as_ref().or(made.as_ref());
@@ -74,27 +74,14 @@ impl Create {
         Ok(text)
     }
 
-    fn metadata(&self) -> ClientMetadata {
+    fn metadata(&self) -> anyhow::Result<ClientMetadata> {
         let auth_method = self.auth_method.unwrap_or(AuthMethod::ClientSecretBasic);
         let mut metadata = ClientMetadata {
             client_name: self.name.clone(),
-            client_uri: None,
-            redirect_uris: Vec::new(),
-            post_logout_redirect_uris: Vec::new(),
             token_endpoint_auth_method: if self.public { AuthMethod::None } else { auth_method },
-            grant_types: Vec::new(),
-            scope: Scope::default(),
-            default_scope: None,
-            id_token_signed_response_alg: Algorithm::Rs256,
-            pkce: None,
-            access_token_lifetime: None,
-            refresh_token_idle_lifetime: None,
-            refresh_token_absolute_lifetime: None,
-            always_issue_refresh_token: false,
-            resource_server: false,
-            skip_consent: false,
+            ..ClientMetadata::default()
         };
-        self.settings.apply(&mut metadata);
+        self.settings.apply(&mut metadata)?;
         if metadata.grant_types.is_empty() {
             // A public client without redirect URIs is told what it lacks, not what it did not ask for.
             let public = metadata.token_endpoint_auth_method == AuthMethod::None;
@@ -105,7 +92,7 @@ impl Create {
                 (true, false) => vec![GrantType::ClientCredentials],
             };
         }
-        metadata
+        Ok(metadata)
     }
 
     /// The secret that was given, or the one that is made.

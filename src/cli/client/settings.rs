@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
+use serde_json::Value;
 
-use crate::cli::{Admin, input};
+use crate::cli::{Admin, Usage, input};
 use crate::config::ACCESS_TOKEN_CEILING;
 use crate::types::{Algorithm, ClientMetadata, GrantType, PkcePolicy, RedirectUri, Scope};
 
@@ -53,11 +54,18 @@ pub struct Settings {
     /// Its home page, an https URL.
     #[arg(long, value_name = "URL")]
     client_uri: Option<String>,
+    /// Any member of its registration document (RFC 7591 §2), as in 'policy_uri="https://a.example/policy"' or
+    /// 'jwks={"keys":[…]}'; null takes it away. May be repeated.
+    #[arg(long = "set", value_name = "NAME=JSON", value_parser = input::member)]
+    members: Vec<(String, Value)>,
 }
 
 impl Settings {
     /// Puts what was given in the place of what is there.
-    pub fn apply(&self, metadata: &mut ClientMetadata) {
+    ///
+    /// # Errors
+    /// When a member that was set is not one of a client's.
+    pub fn apply(&self, metadata: &mut ClientMetadata) -> anyhow::Result<()> {
         replace_list(&mut metadata.redirect_uris, &self.redirect_uris);
         replace_list(&mut metadata.post_logout_redirect_uris, &self.post_logout_redirect_uris);
         replace_list(&mut metadata.grant_types, &self.grant_types);
@@ -72,6 +80,10 @@ impl Settings {
         metadata.always_issue_refresh_token |= self.always_refresh;
         metadata.resource_server |= self.resource_server;
         metadata.skip_consent |= self.skip_consent;
+        for (name, value) in &self.members {
+            metadata.set(name, value.clone()).map_err(|why| Usage(format!("--set {why}")))?;
+        }
+        Ok(())
     }
 }
 

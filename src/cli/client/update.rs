@@ -86,7 +86,7 @@ impl Update {
 
     fn change(&self, metadata: &mut ClientMetadata) -> anyhow::Result<()> {
         self.clear.iter().for_each(|setting| setting.apply(metadata));
-        self.settings.apply(metadata);
+        self.settings.apply(metadata)?;
         if let Some(name) = &self.name {
             metadata.client_name.clone_from(name);
         }

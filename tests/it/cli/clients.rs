@@ -201,6 +201,26 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     assert_eq!(update(&["--scope", "openid"]), expected);
     assert_eq!(place.json(&["client", "show", "web"]), expected);
 
+    // Any member of the document, by its name.
+    expected["client_uri"] = json!("https://app.example");
+    expected["skip_consent"] = json!(true);
+    assert_eq!(update(&["--set", "client_uri=\"https://app.example\"", "--set", "skip_consent=true"]), expected);
+    expected.as_object_mut().unwrap().remove("client_uri");
+    expected["skip_consent"] = json!(false);
+    assert_eq!(update(&["--set", "client_uri=null", "--set", "skip_consent=false"]), expected);
+    assert_eq!(place.json(&["client", "show", "web"]), expected);
+    for (member, why) in [
+        ("favourite_colour=\"blue\"", "no setting \"favourite_colour\""),
+        ("client_name=7", "client_name"),
+        ("client_name=null", "client_name"),
+        ("client_uri=https://app.example", "not JSON"),
+        ("client_uri", "name=json"),
+        ("redirect_uris=[]", "at least one redirect URI"),
+    ] {
+        let code = if member.starts_with("redirect") { 1 } else { 2 };
+        place.run(&["client", "update", "web", "--set", member]).expect_refused(code, why);
+    }
+
     for arguments in [&["client", "update", "web"][..], &["client", "update", "web", "--scope", "openid"]] {
         assert_eq!(place.ok(arguments), "web is so already: nothing was changed.\n");
     }
