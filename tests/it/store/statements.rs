@@ -1,6 +1,6 @@
 //! One text per query, two databases: every statement of the store is prepared on both, and both mean the same by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sqlx::{
@@ -215,4 +215,35 @@ async fn every_statement_is_the_same_on_both_databases() {
         assert_eq!(here.columns.len(), there.columns.len(), "{name}\n{text}");
         assert!(unnamed || here.columns == there.columns, "{name}: {here:?} {there:?}");
     }
+}
+
+/// What stands between the quotation marks of a text.
+fn quoted(text: &str) -> BTreeSet<String> {
+    text.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// `benches/fill` is no part of the product, so nothing else compares it with the tables.
+#[tokio::test]
+async fn what_fills_a_database_for_measuring_knows_its_columns() {
+    let app = TestApp::spawn(Engine::Sqlite).await;
+    let mut connection = SqliteConnection::connect(&app.database_url()).await.unwrap();
+    let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fill/src/rows.rs");
+    let rows = std::fs::read_to_string(rows).expect("it is there");
+    let mut tables = BTreeSet::new();
+    for part in rows.split("let columns = &[").skip(1) {
+        let (columns, rest) = part.split_once(']').expect("a list ends");
+        let table = rest.split_once("table: \"").and_then(|(_, rest)| rest.split_once('"')).expect("a table").0;
+        let columns = quoted(columns);
+        let known = "SELECT name, \"notnull\" = 1 AND dflt_value IS NULL FROM pragma_table_info($1)";
+        let known: Vec<(String, bool)> =
+            sqlx::query_as(known).bind(table).fetch_all(&mut connection).await.expect("the columns of a table");
+        for column in &columns {
+            assert!(known.iter().any(|(name, _)| name == column), "{table} has no {column}");
+        }
+        for (needed, _) in known.iter().filter(|(_, needed)| *needed) {
+            assert!(columns.contains(needed), "{table}: nobody gives it {needed}");
+        }
+        tables.insert(table);
+    }
+    assert_eq!(tables, BTreeSet::from(["consents", "grants", "sessions", "users"]));
 }
