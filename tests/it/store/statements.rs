@@ -154,6 +154,29 @@ fn a_batch_and_one_alone_are_written_under_the_same_conditions_on_both_databases
 }
 
 #[test]
+fn a_grant_that_waits_is_written_with_the_same_columns_by_each_statement() {
+    let all = statements();
+    let text = |name: &str| all[&format!("grants/create.rs: {name}")].split_whitespace().collect::<Vec<_>>().join(" ");
+    let (many, alone, here) = (text("INSERT_MANY"), text("INSERT"), text("INSERT_HERE"));
+    let between = |text: &str, from: &str, to: &str| {
+        let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("no {from} in {text}"));
+        rest.split_once(to).unwrap_or_else(|| panic!("no {to} in {rest}")).0.to_owned()
+    };
+    let columns = between(&many, "INSERT INTO grants (", ")");
+    let values = between(&many, "SELECT ", " FROM UNNEST");
+    assert_eq!(values.split(", ").count(), columns.split(", ").count());
+    let named = between(&many, "AS new (", ")");
+    let mut bound = between(&alone, "VALUES (", ")");
+    for (n, name) in named.split(", ").enumerate().collect::<Vec<_>>().into_iter().rev() {
+        bound = bound.replace(&format!("${}", n + 1), name);
+    }
+    assert_eq!((between(&alone, "INSERT INTO grants (", ")"), &bound), (columns.clone(), &values), "alone");
+    let read = between(&here, "SELECT ", " FROM json_each").replace("value ->> ", "").replace("unhex(", "");
+    let read = read.replace(['\'', ')'], "");
+    assert_eq!((between(&here, "INSERT INTO grants (", ")"), &read), (columns, &values), "on SQLite");
+}
+
+#[test]
 fn no_statement_asks_for_whatever_columns_there_are_or_for_the_databases_time() {
     for (name, text) in statements() {
         let text = text.to_lowercase();
