@@ -92,8 +92,8 @@ impl World {
         data::prepare(config).expect("a data directory");
         let ring = data::key_ring(config, &*rng).expect("a key ring");
         let store = data::open_store(config, Arc::new(Stopped(now))).await.expect("a database");
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         store.read_changes().await.expect("the feed is read");
+        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         // Before the tokens that it shall not kill.
         register_both(&store, Timestamp::from_secs(now.secs() - 60)).await;
         // A look-up in an empty set would cost nothing.

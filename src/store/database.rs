@@ -10,7 +10,7 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
@@ -55,6 +55,7 @@ pub(super) use row;
 
 pub(super) type Pool = On<PgPool, SqlitePool>;
 pub(super) type Executor<'a> = On<&'a PgPool, &'a SqlitePool>;
+pub(super) type Line = On<PgConnection, SqlitePool>;
 pub(super) type DbTransaction = On<Transaction<'static, Postgres>, SqliteTransaction>;
 
 /// Where the database is.
@@ -154,9 +155,9 @@ fn postgres_pool(connections: u32, patience: Duration) -> PgPoolOptions {
 }
 
 /// One connection beside the pool, to be held for ever.
-pub(super) async fn one_connection(url: &str) -> Result<PgPool, Fault> {
+pub(super) async fn one_connection(url: &str, patience: Duration) -> Result<PgPool, Fault> {
     let alone = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    Ok(alone.connect_with(postgres(url)?).await?)
+    Ok(alone.acquire_timeout(patience).connect_with(postgres(url)?).await?)
 }
 
 impl Database {
@@ -198,6 +199,19 @@ impl Database {
     /// The pool, to run one statement on that reads.
     pub(super) fn on(&self) -> Executor<'_> {
         self.requests.on()
+    }
+
+    /// What the feed is read through: `kept`, if it still answers. On PostgreSQL it is in no pool: no request takes it
+    /// away, and a connection that does not answer any more is dropped with its reader.
+    pub(super) async fn line(&self, kept: Option<Line>) -> Result<Line, Fault> {
+        Ok(match (&self.requests, kept) {
+            (On::Sqlite(pool), _) => On::Sqlite(pool.clone()),
+            (On::Postgres(pool), Some(On::Postgres(mut line))) => match line.ping().await {
+                Ok(()) => On::Postgres(line),
+                Err(_) => On::Postgres(PgConnection::connect_with(&pool.connect_options()).await?),
+            },
+            (On::Postgres(pool), _) => On::Postgres(PgConnection::connect_with(&pool.connect_options()).await?),
+        })
     }
 
     /// The pool, to run one statement on that writes.
@@ -265,6 +279,15 @@ impl Pool {
     fn on(&self) -> Executor<'_> {
         match self {
             Self::Postgres(pool) => On::Postgres(pool),
+            Self::Sqlite(pool) => On::Sqlite(pool),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn on(&mut self) -> On<&mut PgConnection, &SqlitePool> {
+        match self {
+            Self::Postgres(line) => On::Postgres(line),
             Self::Sqlite(pool) => On::Sqlite(pool),
         }
     }

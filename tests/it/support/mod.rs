@@ -11,6 +11,7 @@ pub mod party;
 pub mod person;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod rows;
 
 pub use app::{Engine, TestApp};
