@@ -159,7 +159,7 @@ impl Store {
     /// When the database is away.
     pub async fn begin(&self) -> Result<Tx, Fault> {
         let started_at = self.now();
-        Ok(Tx { db: self.0.db.begin().await?, store: self.clone(), started_at, changes: Vec::new() })
+        Ok(Tx { db: self.0.db.begin().await?, store: self.clone(), started_at, changes: Vec::new(), came_late: false })
     }
 
     /// Whether the database answers.
@@ -294,6 +294,8 @@ pub struct Tx {
     store: Store,
     started_at: Timestamp,
     changes: Vec<Entry>,
+    /// What it was to end had ended already.
+    came_late: bool,
 }
 
 impl Tx {
@@ -319,7 +321,19 @@ impl Tx {
         for entry in &self.changes {
             self.store.apply(entry);
         }
+        if self.came_late {
+            self.store.read_changes().await?;
+        }
         Ok(())
+    }
+
+    /// Whether a statement that ends something ended it, by the rows that it wrote.
+    ///
+    /// If not, it had ended before: perhaps through a commit of this very process, whose outcome nobody has learnt, so that
+    /// its change was never applied here. The caller is told that it is over, so `commit` first reads what the feed says.
+    fn has_ended(&mut self, rows: u64) -> bool {
+        self.came_late |= rows == 0;
+        rows > 0
     }
 
     fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {
