@@ -12,6 +12,7 @@ pub mod person;
 pub mod postgres;
 pub mod process;
 pub mod rows;
+pub mod website;
 
 pub use app::{Engine, TestApp};
 pub use party::{Answer, Party, Pkce, Tokens};
