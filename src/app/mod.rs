@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::oauth::Keys;
+use crate::oauth::{Keeper, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -68,9 +68,12 @@ impl App {
         let mut jobs = JoinSet::new();
         jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval));
         let node = random::token(&*ambient.rng, 16);
-        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
+        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node.clone()));
 
         let config = Arc::new(config);
+        let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
+        let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
+        jobs.spawn(jobs::key_rotation::run(keeper, clock, node));
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),

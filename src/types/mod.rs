@@ -23,7 +23,7 @@ pub use fault::Fault;
 pub use grant_type::GrantType;
 pub use hint::Hint;
 pub use id::{ClientId, GrantId, RequestId, SessionId, TokenId, UserId};
-pub use key::{Algorithm, SealedKey};
+pub use key::{Algorithm, KeyLife, PublicKey, SealedKey, Stage};
 pub use params::Params;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;
