@@ -49,7 +49,7 @@ pub const OPERATIONS: &[(&str, Prepare)] = &[
         Box::new(move || assert!(!world.cx.store.is_dead(black_box(&claims.bearer()))))
     }),
     ("parse and authenticate a token request", |world| {
-        // The cache of clients tidies up by the clock, at the first look-up after a while.
+        // Before it counts: what only the first does is no part of a request.
         world.authenticate();
         Box::new(|| world.authenticate())
     }),

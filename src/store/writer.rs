@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde::Serialize;
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Store;
@@ -44,8 +44,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
     /// Writes one row once nobody else holds it; `None` if it is not as the job wants it.
     fn write_one(&self, pool: &PgPool) -> impl Future<Output = Result<Option<Self::Done>, Failed>> + Send;
 
-    /// On SQLite one writes and the others wait, so nobody else holds a row. The statement says whether its commit is
-    /// flushed: `PRAGMA synchronous = FULL` or `NORMAL`.
+    /// On SQLite one writes and the others wait, so nobody else holds a row. The statement goes through `here`.
     fn write_here(
         pool: &SqlitePool,
         jobs: &[Self],
@@ -63,6 +62,15 @@ pub(super) fn each<'j, J, T>(jobs: &'j [J], column: impl Fn(&'j J) -> T) -> Vec<
 /// The jobs as SQLite's `json_each` takes them.
 pub(super) fn json<J: Serialize>(jobs: &[J]) -> Result<String, sqlx::Error> {
     serde_json::to_string(jobs).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// A statement for SQLite, and before it whether its commit is flushed: one connection writes all kinds of jobs.
+pub(super) fn here<J: Job>(statement: &'static str) -> AssertSqlSafe<String> {
+    const FLUSHED: &str = "PRAGMA synchronous = FULL";
+    const UNFLUSHED: &str = "PRAGMA synchronous = NORMAL";
+    let first = if J::FLUSHED { FLUSHED } else { UNFLUSHED };
+    // Both are texts of our own.
+    AssertSqlSafe(format!("{first}; {statement}"))
 }
 
 /// All of them are written.
@@ -186,7 +194,8 @@ impl<J: Job> Writer<J> {
         let (answer, answered) = oneshot::channel();
         let queued = self.0.try_send(Waiting { job, answer: Some(answer) });
         queued.map_err(|_| Fault::unavailable(anyhow!("more is waiting to be written than can be")))?;
-        answered.await.unwrap_or_else(|_| Err(Fault::because("a batch was dropped while it was written")))
+        let dropped = || Fault::unavailable(anyhow!("a batch was dropped while it was written"));
+        answered.await.unwrap_or_else(|_| Err(dropped()))
     }
 
     /// Leaves a job to be written some time. It may be lost.
@@ -269,5 +278,124 @@ async fn alone<J: Job>(db: &Database, job: J) -> Result<Option<J::Done>, Failed>
             let written = J::write_here(pool, &[job]).await?.pop();
             Ok(written.map(|(_, done)| done).transpose()?)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use sqlx::query_as;
+    use tokio::time::timeout;
+
+    use super::super::database::Location;
+    use super::*;
+    use crate::crypto::{SystemRandom, random};
+    use crate::types::fault::FaultKind;
+
+    /// A job that writes down its row, and is told how far a commit is flushed.
+    struct Trial<const FLUSHED: bool>(&'static str, Arc<Mutex<Vec<&'static str>>>);
+
+    const FULL: i64 = 2;
+    const NORMAL: i64 = 1;
+
+    impl<const FLUSHED: bool> Job for Trial<FLUSHED> {
+        type Done = i64;
+
+        const FLUSHED: bool = FLUSHED;
+
+        fn row(&self) -> &str {
+            self.0
+        }
+
+        async fn write_many(_: &PgPool, _: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
+            Err(Fault::because("these are tests on SQLite").into())
+        }
+
+        async fn write_one(&self, _: &PgPool) -> Result<Option<i64>, Failed> {
+            Err(Fault::because("these are tests on SQLite").into())
+        }
+
+        async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
+            const FLUSH: &str = "SELECT synchronous FROM pragma_synchronous";
+            let (flush,): (i64,) = query_as(here::<Self>(FLUSH)).fetch_one(pool).await?;
+            for Self(row, written) in jobs {
+                assert_ne!(*row, "panic", "as it was told to");
+                written.lock().expect("nobody panicked here").push(row);
+            }
+            Ok((0..jobs.len()).map(|place| (place, Ok(flush))).collect())
+        }
+    }
+
+    struct File(PathBuf);
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    async fn database() -> (File, Database) {
+        let folder = std::env::temp_dir().join(format!("grantor-writer-{}", random::token(&SystemRandom::new(), 8)));
+        std::fs::create_dir(&folder).expect("a folder");
+        let location = Location::Sqlite(folder.join("grantor.db"));
+        let db = Database::connect(&location, 1, Duration::from_secs(5)).await.expect("a file");
+        (File(folder), db)
+    }
+
+    fn expect_unavailable<J: Job>(outcome: Result<Taken<J>, Fault>) {
+        assert_eq!(outcome.err().expect("a fault").kind(), FaultKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_is_flushed_whatever_was_written_before() {
+        let (_file, db) = database().await;
+        let log = Arc::default();
+        for _ in 0..3 {
+            let flush = alone(&db, Trial::<true>("a", Arc::clone(&log))).await;
+            assert_eq!(flush.ok().flatten(), Some(FULL));
+            let flush = alone(&db, Trial::<false>("a", Arc::clone(&log))).await;
+            assert_eq!(flush.ok().flatten(), Some(NORMAL));
+            let together = together(db.batch(true).await, &[Trial::<true>("a", Arc::clone(&log))]).await;
+            assert!(matches!(together.ok().as_deref(), Some([(0, Ok(FULL))])));
+        }
+        let flushed = [CreateJob::FLUSHED, Mark::FLUSHED, RedeemJob::FLUSHED, RotateJob::FLUSHED];
+        assert_eq!(flushed, [false, false, true, true], "what may be lost in a crash, and what never");
+    }
+
+    #[tokio::test]
+    async fn who_is_in_a_batch_that_panics_learns_that_nobody_knows_and_the_next_is_written() {
+        let (_file, db) = database().await;
+        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let job = |row| Trial::<true>(row, Arc::clone(&log));
+        let (one, other) = tokio::join!(writer.gather(job("a")), writer.gather(job("panic")));
+        expect_unavailable(one);
+        expect_unavailable(other);
+        assert!(matches!(writer.gather(job("b")).await, Ok(Taken::Written(FULL))));
+    }
+
+    #[tokio::test]
+    async fn who_has_hung_up_before_it_was_written_wants_nothing() {
+        let (_file, db) = database().await;
+        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let job = |row| Trial::<true>(row, Arc::clone(&log));
+        let busy = db.writing().await.expect("it is our turn");
+        timeout(Duration::from_millis(50), writer.gather(job("hangs up"))).await.err().expect("it is not their turn");
+        drop(busy);
+        assert!(matches!(writer.gather(job("stays")).await, Ok(Taken::Written(FULL))));
+        assert_eq!(*log.lock().expect("nobody panicked"), ["stays"]);
+    }
+
+    /// On one thread: nobody takes what waits before this asks.
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_at_once() {
+        let (_file, db) = database().await;
+        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let job = || Trial::<true>("a", Arc::clone(&log));
+        (0..QUEUE).for_each(|_| writer.post(job()));
+        expect_unavailable(writer.gather(job()).await);
+        assert!(log.lock().expect("nobody panicked").is_empty(), "nothing was waited for");
     }
 }

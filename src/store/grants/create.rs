@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool, SqliteExecutor, SqlitePool, query};
 
 use super::super::database::{On, on};
-use super::super::writer::{Failed, Job, Written, all, each, json};
+use super::super::writer::{Failed, Job, Written, all, each, here, json};
 use super::super::{Store, Tx};
 use super::hex;
 use crate::types::{Authentication, ClientId, CodeChallenge, Fault, GrantId, Scope, SessionId, Timestamp, UserId};
@@ -160,8 +160,7 @@ impl Job for CreateJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
-        const INSERT_HERE: &str = "PRAGMA synchronous = NORMAL;
-            INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
+        const INSERT_HERE: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
                 generation, created_at, ends_at)
             SELECT value ->> 'id', value ->> 'client_id', value ->> 'user_id', value ->> 'session_id',
@@ -170,7 +169,7 @@ impl Job for CreateJob {
                 unhex(value ->> 'code_hash'), value ->> 'code_challenge', value ->> 'code_expires_at',
                 value ->> 'code_expires_at', 1, value ->> 'created_at', value ->> 'ends_at'
             FROM json_each($1)";
-        query(INSERT_HERE).bind(json(jobs)?).execute(pool).await?;
+        query(here::<Self>(INSERT_HERE)).bind(json(jobs)?).execute(pool).await?;
         Ok(all(jobs))
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{PgPool, SqlitePool, query_as};
 
 use super::super::Store;
 use super::super::database::{on, row};
-use super::super::writer::{Failed, Job, Written, by_row, each, json};
+use super::super::writer::{Failed, Job, Written, by_row, each, here, json};
 use super::{Grant, GrantRow, RefreshTerms, hex};
 use crate::types::{ClientId, Fault, GrantId, Timestamp};
 
@@ -134,8 +134,7 @@ impl Job for RedeemJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const REDEEM_HERE: &str = "PRAGMA synchronous = FULL;
-            UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
+        const REDEEM_HERE: &str = "UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
                 refresh_key = job.refresh_key, expires_at = ends_at,
                 refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
             FROM (SELECT value ->> 'grant' AS grant_id, unhex(value ->> 'code_hash') AS code_hash,
@@ -155,7 +154,7 @@ impl Job for RedeemJob {
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
-        let rows: Vec<GrantRow> = query_as(REDEEM_HERE).bind(json(jobs)?).fetch_all(pool).await?;
+        let rows: Vec<GrantRow> = query_as(here::<Self>(REDEEM_HERE)).bind(json(jobs)?).fetch_all(pool).await?;
         Ok(by_row(jobs, rows))
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{PgPool, SqlitePool, query_as};
 
 use super::super::Store;
-use super::super::writer::{Failed, Job, Written, by_row, each, json};
+use super::super::writer::{Failed, Job, Written, by_row, each, here, json};
 use super::{Grant, GrantRow, RefreshTerms};
 use crate::types::{ClientId, Fault, GrantId, Timestamp};
 
@@ -105,8 +105,7 @@ impl Job for RotateJob {
     }
 
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
-        const ROTATE_HERE: &str = "PRAGMA synchronous = FULL;
-            UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
+        const ROTATE_HERE: &str = "UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
                 refresh_key = job.refresh_key,
                 refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
             FROM (SELECT value ->> 'grant' AS grant_id, value ->> 'generation' AS generation,
@@ -124,7 +123,7 @@ impl Job for RotateJob {
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
-        let rows: Vec<GrantRow> = query_as(ROTATE_HERE).bind(json(jobs)?).fetch_all(pool).await?;
+        let rows: Vec<GrantRow> = query_as(here::<Self>(ROTATE_HERE)).bind(json(jobs)?).fetch_all(pool).await?;
         Ok(by_row(jobs, rows))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grantor::store::{NewGrant, Presented, Redemption, Rotation, Store};
+use grantor::types::fault::FaultKind;
 use grantor::types::{ClientId, Clock, GrantId, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -151,6 +152,33 @@ async fn what_many_write_at_once_is_one_commit() {
     assert_eq!(transactions(&app, 1).await, 1);
 }
 
+/// On one thread, for the same reason.
+#[tokio::test]
+async fn one_that_the_database_refuses_fails_none_of_its_batch() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let app = TestApp::spawn(engine).await;
+        app.user("ada").await;
+        app.client("web").create().await;
+        let there = pending_grant(&app, false).await;
+        let twice = GrantId::new(id());
+        // One is there already, and one is twice among them: the statement for all of them breaks on the key.
+        let ids = [GrantId::new(id()), there.id, GrantId::new(id()), twice, twice, GrantId::new(id())];
+        let new = ids.map(|id| NewGrant { id, nonce: Some("new".to_owned()), ..there.clone() });
+        let outcomes = at_once(new.iter().map(|grant| app.store.create_grant(grant))).await;
+        for (n, outcome) in outcomes.iter().enumerate().filter(|(n, _)| ![1, 3, 4].contains(n)) {
+            assert!(outcome.is_ok(), "{n}: {outcome:?}");
+        }
+        assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), FaultKind::Internal, "it is refused, and known to be");
+        assert!(outcomes[3].is_ok() != outcomes[4].is_ok(), "one of the two: {outcomes:?}");
+        assert_eq!(app.count("grants WHERE nonce = 'new'").await, 4);
+        let as_it_was = format!("grants WHERE id = '{}' AND nonce IS NULL", there.id);
+        assert_eq!(app.count(&as_it_was).await, 1);
+        if engine == Engine::Postgres {
+            assert_eq!(transactions(&app, 1).await, 5, "each was written alone");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_that_somebody_holds_holds_up_nobody_else() {
     let app = TestApp::spawn(Engine::Postgres).await;
@@ -175,6 +203,68 @@ async fn a_row_that_somebody_holds_holds_up_nobody_else() {
     // It is in the batch with them, and the first.
     let (outcome, ()) = tokio::join!(rotate(&app.store, held[0].id, 1, now), others);
     assert!(matches!(outcome, Rotation::Rotated(_)), "it is written once it is free: {outcome:?}");
+}
+
+#[tokio::test]
+async fn a_code_whose_row_somebody_holds_is_redeemed_when_it_is_free() {
+    let app = TestApp::spawn(Engine::Postgres).await;
+    app.user("ada").await;
+    app.client("web").create().await;
+    let (grant, client, now) = (pending_grant(&app, false).await, web(), app.clock.now());
+    let mut locker = PgConnection::connect(&app.database_url()).await.unwrap();
+    locker.execute("BEGIN").await.unwrap();
+    locker.execute("SELECT id FROM grants FOR UPDATE").await.unwrap();
+    let release = async {
+        eventually("it is waited for", async || app.count(&waiting_for_a_lock("UPDATE grants", "TRUE")).await == 1)
+            .await;
+        locker.execute("ROLLBACK").await.unwrap();
+    };
+    let redemption = async { app.store.redeem(&code(&grant, &client), &TERMS, now).await.unwrap() };
+    let (outcome, ()) = tokio::join!(redemption, release);
+    let Redemption::Redeemed(redeemed) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((redeemed.id, redeemed.generation, redeemed.rotated_at), (grant.id, 1, now));
+    let written = format!("grants WHERE id = '{}' AND redeemed_at = {} AND refresh_key = 'k1'", grant.id, now.micros());
+    assert_eq!(app.count(&written).await, 1);
+}
+
+/// Those of our connections that wait for somebody's lock with such a statement, and of which something else is true.
+/// CASE, for the order of conditions is the planner's own.
+fn waiting_for_a_lock(statement: &str, and: &str) -> String {
+    format!(
+        "pg_stat_activity WHERE CASE WHEN application_name = 'grantor' AND datname = current_database()
+         AND wait_event_type = 'Lock' AND query LIKE '{statement}%' THEN {and} ELSE FALSE END"
+    )
+}
+
+/// On one thread: all have asked before the first worker looks.
+#[tokio::test]
+async fn all_of_a_batch_are_told_when_nobody_knows_what_became_of_it_and_none_is_tried_again() {
+    let app = TestApp::spawn(Engine::Postgres).await;
+    app.user("ada").await;
+    app.client("web").create().await;
+    let grants = active(&app, 6).await;
+    let (client, now) = (web(), app.clock.now());
+    let mut locker = PgConnection::connect(&app.database_url()).await.unwrap();
+    locker.execute("BEGIN").await.unwrap();
+    // Rows that are locked would be left aside.
+    locker.execute("LOCK TABLE grants IN SHARE MODE").await.unwrap();
+    let end = async {
+        let waiting = async |and| app.count(&waiting_for_a_lock("WITH free", and)).await;
+        eventually("the batch waits", async || waiting("TRUE").await == 1).await;
+        assert_eq!(waiting("pg_terminate_backend(pid)").await, 1);
+        locker.execute("ROLLBACK").await.unwrap();
+    };
+    let presented = |grant: &NewGrant| Presented { grant: grant.id, generation: 1, client: &client };
+    let rotations = grants.iter().map(async |grant| app.store.rotate(&presented(grant), &TERMS, now).await);
+    let (outcomes, ()) = tokio::join!(at_once(rotations), end);
+    for outcome in outcomes {
+        assert_eq!(outcome.expect_err("nobody knows").kind(), FaultKind::Unavailable);
+    }
+    assert_eq!(app.count("grants WHERE generation = 1").await, 6, "none was tried again");
+    // Each may try again itself, and the next batch finds another connection.
+    for outcome in at_once(grants.iter().map(|grant| rotate(&app.store, grant.id, 1, now))).await {
+        assert!(matches!(outcome, Rotation::Rotated(_)), "{outcome:?}");
+    }
 }
 
 /// A table that was never analysed looks as small as it was when the statement was planned.

@@ -93,7 +93,7 @@ async fn a_revocation_is_known_elsewhere_within_a_second_by_polling_postgresql()
     }
     database.close().await.unwrap();
     let app = expect_known_within_a_second(app, &[], "polling PostgreSQL").await;
-    assert_eq!(app.count("untold WHERE channel = 'grantor_changes'").await, REVOCATIONS as i64);
+    assert!(app.count("untold WHERE channel = 'grantor_changes'").await >= REVOCATIONS as i64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,10 +104,14 @@ async fn a_revocation_is_known_elsewhere_within_a_second_by_polling_sqlite() {
 const REVOCATIONS: usize = 100;
 const AT_ONCE: usize = 10;
 
-/// The promise is a second, for all of them; a machine that is busy with other tests may delay a few.
+/// What is promised.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// No revocation takes longer, however busy the machine is with other tests.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Revokes through one process, asks the other until it refuses, and tells how long that took.
+/// Revokes through one process, asks the other until it refuses, and tells how long that took. Of a hundred, 99 are known
+/// within the second. When the machine stood still meanwhile, they are measured once more, and then they are.
 async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)], how: &str) -> TestApp {
     let (here, there) = prepared(app).await;
     let processes = (Instance::start(&here, environment).await, Instance::start(&there, environment).await);
@@ -116,6 +120,17 @@ async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)]
         let listeners = "pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
         eventually("both listen", async || here.count(listeners).await == 2).await;
     }
+    let mut most = known_after(&one, &other, how).await;
+    if most > SECOND {
+        most = known_after(&one, &other, how).await;
+    }
+    assert!(most <= SECOND, "of a hundred, one may take longer: {most:?}");
+    drop(processes);
+    here
+}
+
+/// After what time 99 of 100 revocations were known at the other.
+async fn known_after(one: &Party<'_>, other: &Party<'_>, how: &str) -> Duration {
     let many = (0..AT_ONCE).map(async |_| {
         let (mut took, mut dice) = (Vec::new(), Dice::new(random()));
         for _ in 0..REVOCATIONS / AT_ONCE {
@@ -125,7 +140,7 @@ async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)]
             tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
             patiently("it is revoked", async || one.revoke(tokens.access_token()).await.status == 200).await;
             let revoked_at = SystemClock.now();
-            while !is_refused(&other, &tokens).await {
+            while !is_refused(other, &tokens).await {
                 let waited = SystemClock.now().since(revoked_at);
                 assert!(waited < BUSY, "it is still vouched for after {waited:?}");
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -138,7 +153,5 @@ async fn expect_known_within_a_second(app: TestApp, environment: &[(&str, &str)]
     took.sort();
     let (half, most, all) = (took[REVOCATIONS / 2 - 1], took[REVOCATIONS * 99 / 100 - 1], took[REVOCATIONS - 1]);
     println!("known elsewhere by {how}: p50 {half:?}, p99 {most:?}, at the latest {all:?}");
-    assert!(half <= Duration::from_secs(1), "{half:?}");
-    drop(processes);
-    here
+    most
 }
