@@ -2,6 +2,7 @@
 
 pub mod data;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::oauth::{ClientKeys, Keys};
+use crate::oauth::{ClientKeys, Keeper, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -47,9 +48,7 @@ pub struct App {
     config: Arc<Config>,
     store: Store,
     router: Router,
-    /// They end when this is dropped, and never before.
-    jobs: JoinSet<()>,
-    feed: Id,
+    jobs: Jobs,
 }
 
 impl App {
@@ -69,12 +68,18 @@ impl App {
         let outgoing = data::outgoing(&config)?;
         let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
 
-        let mut jobs = JoinSet::new();
-        let feed = jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval)).id();
+        let mut jobs = Jobs::default();
+        jobs.start(
+            "following the change feed",
+            jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval),
+        );
         let node = random::token(&*ambient.rng, 16);
-        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
+        jobs.start("housekeeping", jobs::cleanup::run(store.clone(), ambient.clock.clone(), node.clone()));
 
         let config = Arc::new(config);
+        let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
+        let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
+        jobs.start("key rotation", jobs::key_rotation::run(keeper, clock, node));
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),
@@ -91,7 +96,7 @@ impl App {
             rng: ambient.rng,
             clock: ambient.clock,
         });
-        Ok(Self { config, store, router, jobs, feed })
+        Ok(Self { config, store, router, jobs })
     }
 
     pub fn store(&self) -> &Store {
@@ -112,9 +117,7 @@ impl App {
         let stopping = async {
             let why = tokio::select! {
                 () = shutdown => Ok(()),
-                Some(ended) = self.jobs.join_next_with_id() => {
-                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    let job = if id == self.feed { "following the change feed" } else { "housekeeping" };
+                Some(job) = self.jobs.ended() => {
                     Err(anyhow!("{job} has ended, which it never should: start the server again"))
                 }
             };
@@ -129,8 +132,27 @@ impl App {
 
     /// Ends the jobs and closes the database.
     pub async fn stop(&mut self) {
-        self.jobs.shutdown().await;
+        self.jobs.running.shutdown().await;
         self.store.close().await;
+    }
+}
+
+/// What goes on beside the requests, by name. All of it ends when this is dropped.
+#[derive(Default)]
+struct Jobs {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Jobs {
+    fn start(&mut self, name: &'static str, job: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.running.spawn(job).id(), name);
+    }
+
+    /// The first that ends, in whatever way.
+    async fn ended(&mut self) -> Option<&'static str> {
+        let id = self.running.join_next_with_id().await?.map_or_else(|error| error.id(), |(id, ())| id);
+        Some(self.names.remove(&id).unwrap_or("a job"))
     }
 }
 

@@ -48,7 +48,7 @@ pub use seal::Seal;
 pub use server::Server;
 pub use session::Session;
 pub use tls::Tls;
-pub use tokens::{ACCESS_TOKEN_CEILING, Tokens};
+pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
 
 use layers::Layers;
 use reader::Reader;

@@ -229,6 +229,8 @@ fn values_at_the_edge_are_accepted() {
         "[password]\nmin_length = 64\nmemory_kib = 65536\niterations = 1",
         "[keys]\nalgorithms = [\"RS256\", \"ES384\"]\n[tokens]\naccess_token_algorithm = \"ES384\"",
         "[keys]\nalgorithms = [\"RS256\", \"ES256\", \"EdDSA\", \"PS256\", \"ES384\"]",
+        "[keys]\nrotate_every = \"1h\"\npublish_before = \"10m\"",
+        "[keys]\nrotate_every = \"off\"\npublish_before = \"30d\"",
         "[scopes.\"https://api.example/read\"]\ntitle = \"Read\"\n[scopes.x]\ntitle = \"X\"\ndetail = \"More.\"",
         "[log]\nformat = \"json\"\nfilter = \"warn,grantor=debug\"",
         "[seal]\nfile = \"/run/seal\"",
@@ -245,6 +247,7 @@ fn values_at_the_edge_are_accepted() {
     let config = Config::parse("[tls]\ncert = \"c\"\nkey = \"k\"").unwrap();
     assert_eq!(config.server.issuer.as_str(), "https://localhost:8080");
     assert_eq!(Config::default().keys.algorithms, [Algorithm::Es256, Algorithm::Rs256]);
+    assert_eq!(Config::parse("[keys]\nrotate_every = \"off\"").unwrap().keys.rotate_every, None);
 }
 
 #[test]
@@ -316,6 +319,12 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[keys]\nalgorithms = [\"ES256\"]", ":2: keys.algorithms: must have \"RS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"HS256\"]", ":2: keys.algorithms: must not have \"HS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"RS256\"]", ":2: keys.algorithms: names one twice"),
+        ("[keys]\nrotate_every = \"59m\"", ":2: keys.rotate_every: must be between \"1h\" and"),
+        ("[keys]\nrotate_every = \"never\"", ":2: keys.rotate_every: is not a duration"),
+        ("[keys]\nrotate_every = 90", ":2: keys.rotate_every: invalid type: integer `90`, expected a duration"),
+        ("[keys]\nrotate_every = \"1d\"", ":2: keys.rotate_every: must be longer than keys.publish_before"),
+        ("[keys]\npublish_before = \"9m\"", ":2: keys.publish_before: must be between \"10m\" and \"30days\""),
+        ("[keys]\npublish_before = \"off\"", ":2: keys.publish_before: is not a duration"),
         ("[feed]\npoll_interval = \"3s\"", ":2: feed.poll_interval: must be shorter than"),
         ("[feed]\npoll_interval = \"1ms\"", ":2: feed.poll_interval: must be between"),
         (

@@ -16,6 +16,7 @@
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
+//! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
 //! | OpenID Connect RP-Initiated Logout | `logout` |
 
 pub mod authorize;
@@ -27,6 +28,7 @@ pub mod grants;
 pub mod hint;
 pub mod introspect;
 pub mod issue;
+pub mod key_life;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 
 pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
+pub use key_life::{Begin, Keeper};
 pub use keys::{KeySet, Keys};
 
 use crate::config::Config;

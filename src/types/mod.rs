@@ -25,7 +25,7 @@ pub use fault::Fault;
 pub use grant_type::GrantType;
 pub use hint::Hint;
 pub use id::{ClientId, GrantId, RequestId, SessionId, TokenId, UserId};
-pub use key::{Algorithm, SealedKey};
+pub use key::{Algorithm, KeyLife, PublicKey, SealedKey, Stage};
 pub use network::Network;
 pub use params::Params;
 pub use pkce::{CodeChallenge, CodeVerifier};
