@@ -12,7 +12,7 @@ use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, access_token, refresh_token};
-use grantor::oauth::{Context, Keys, introspect};
+use grantor::oauth::{ClientKeys, Context, Keys, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
@@ -93,8 +93,8 @@ impl World {
         data::prepare(config).expect("a data directory");
         let ring = data::key_ring(config, &*rng).expect("a key ring");
         let store = data::open_store(config, Arc::new(Stopped(now))).await.expect("a database");
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         store.read_changes().await.expect("the feed is read");
+        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         // Before the tokens that it shall not kill.
         register_both(&store, Timestamp::from_secs(now.secs() - 60)).await;
         // A look-up in an empty set would cost nothing.
@@ -124,7 +124,9 @@ impl World {
             sender_key: None,
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
-        let cx = Context { config: Arc::new(config.clone()), store, keys, rng, now };
+        let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }
 

@@ -100,24 +100,23 @@ impl Keys {
         let lacks = |keys: &[SealedKey], algorithm| !keys.iter().any(|key| key.algorithm == algorithm && in_use(key));
         let wanted = algorithms.iter().copied().chain([Algorithm::Hs256]);
 
-        let mut sealed = store.keys().await?;
+        let sealed = store.keys().await?;
         let missing: Vec<_> = wanted.filter(|algorithm| lacks(&sealed, *algorithm)).collect();
         if !missing.is_empty() {
             // Before the transaction: to find an RSA key takes up to seconds, and the other nodes wait for the lock.
             let made = make(missing, rng.clone()).await?;
             let mut tx = store.begin().await?;
             tx.lock_keys().await?;
-            sealed = tx.keys().await?;
+            let sealed = tx.keys().await?;
             // What another node has made in the meantime counts.
             for key in made.iter().filter(|key| lacks(&sealed, key.algorithm)) {
                 tx.insert_key(&key.seal(&ring, &*rng, now)).await?;
             }
-            // In the order in which every node reads them, so that all publish one and the same document.
-            sealed = tx.keys().await?;
             tx.commit().await?;
         }
-        let keys = unseal(&sealed, &ring)?;
-        Ok(Self { current: ArcSwap::from_pointee(keys), ring })
+        let keys = Self { current: ArcSwap::from_pointee(KeySet::new(Vec::new())), ring };
+        keys.reload(store).await?;
+        Ok(keys)
     }
 
     pub fn snapshot(&self) -> Arc<KeySet> {
@@ -129,8 +128,11 @@ impl Keys {
     /// # Errors
     /// As `open`; the keys stay what they were.
     pub async fn reload(&self, store: &Store) -> Result<(), Fault> {
+        // Before they are read: what changes meanwhile is loaded the next time.
+        let changes = *store.keys_changed().borrow();
         let keys = unseal(&store.keys().await?, &self.ring)?;
         self.current.store(Arc::new(keys));
+        store.keys_are_loaded(changes);
         Ok(())
     }
 }

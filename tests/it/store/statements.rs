@@ -10,9 +10,10 @@ use sqlx::{
 use crate::support::{Engine, TestApp};
 
 /// What PostgreSQL alone can do: its place in the source is behind `On::Postgres`, or in a `write_many`.
-const POSTGRES_ALONE: [&str; 6] = [
+const POSTGRES_ALONE: [&str; 7] = [
     "SELECT pg_notify($1, '')",
     "SELECT pg_advisory_xact_lock(7142530011)",
+    "LATE",
     "INSERT_MANY",
     "REDEEM_MANY",
     "ROTATE_MANY",

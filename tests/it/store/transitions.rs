@@ -7,8 +7,8 @@ use grantor::store::{
     Ending, Grant, NewGrant, PendingKind, PendingRequest, Presented, Redeem, Redemption, Rotation, Store, Stored,
 };
 use grantor::types::{
-    Authentication, ClientId, Clock, Fault, GrantId, Params, RequestId, Scope, SenderKey, SessionId, Terms, Timestamp,
-    UserId,
+    Authentication, ClientId, Clock, Fault, GrantId, Params, RequestId, Scope, SenderKey, Session, SessionId, Terms,
+    Timestamp, UserId,
 };
 
 use crate::each_database;
@@ -36,6 +36,7 @@ each_database!(
     a_grant_moves_on_only_while_what_it_hangs_on_lives,
     a_session_that_ended_is_not_brought_back,
     a_session_in_use_is_marked_and_one_that_ended_is_not,
+    a_use_does_not_bring_an_old_authentication_back,
 );
 
 /// One transaction on a store of one's own choice.
@@ -449,6 +450,25 @@ async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
         assert!(app.store.session(session.id, later).await.unwrap().is_none());
         assert!(app.store.remembered_session(session.id, later).await.unwrap().is_none());
     }
+}
+
+/// Somebody read the session, and uses it only after its person has proved again who they are.
+async fn a_use_does_not_bring_an_old_authentication_back(app: TestApp) {
+    let ada = app.user("ada").await;
+    let session = session_of(&app, ada);
+    app.change(async |tx| tx.create_session(&session).await).await;
+    let read = app.store.session(session.id, app.clock.now()).await.unwrap().expect("it lives");
+
+    let at = app.clock.now().plus(Duration::from_secs(600));
+    let renewed = Session { authentication: Authentication::by_password(at), ..read.clone() };
+    assert!(app.change(async |tx| tx.renew_session(&renewed).await).await);
+    app.store.remembered_session(session.id, at).await.unwrap().expect("it lives");
+
+    let later = at.plus(Duration::from_secs(600));
+    app.store.use_session(&read, Duration::from_secs(3_600), later);
+    let remembered = app.store.remembered_session(session.id, later).await.unwrap().expect("it lives");
+    // When it was seen is told if the feed has not made this node forget it in between.
+    assert_eq!(remembered.authentication.at, at);
 }
 
 async fn a_session_in_use_is_marked_and_one_that_ended_is_not(app: TestApp) {
