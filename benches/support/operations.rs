@@ -16,7 +16,8 @@ use grantor::oauth::{ClientKeys, Context, Keys, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
-    Algorithm, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Timestamp, TokenId, UserId,
+    Algorithm, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Terms, Timestamp, TokenId,
+    UserId,
 };
 use tokio::runtime::Runtime;
 
@@ -111,6 +112,7 @@ impl World {
             user: UserId::new(uuid_v4(&*rng)),
             session: SessionId::new(uuid_v4(&*rng)),
             scope: Scope::from("notes:read"),
+            terms: Terms::default(),
             offline: false,
             refreshable: true,
             nonce: None,
@@ -119,6 +121,7 @@ impl World {
             rotated_at: now,
             refresh_expires_at: now.plus(config.refresh.idle(&machine)),
             refresh_key: keys.active(Algorithm::Hs256, now).expect("a key for refresh tokens").kid().to_owned(),
+            sender_key: None,
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
         let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");

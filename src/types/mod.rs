@@ -15,7 +15,9 @@ pub mod pkce;
 pub mod redirect_uri;
 pub mod response_mode;
 pub mod scope;
+pub mod sender_key;
 pub mod session;
+pub mod terms;
 pub mod user;
 
 pub use authentication::Authentication;
@@ -32,5 +34,7 @@ pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;
 pub use response_mode::ResponseMode;
 pub use scope::Scope;
+pub use sender_key::SenderKey;
 pub use session::Session;
+pub use terms::Terms;
 pub use user::User;
