@@ -12,7 +12,7 @@ use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, access_token, refresh_token};
-use grantor::oauth::{Context, Keys, introspect};
+use grantor::oauth::{ClientKeys, Context, Keys, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
@@ -121,7 +121,9 @@ impl World {
             refresh_key: keys.active(Algorithm::Hs256, now).expect("a key for refresh tokens").kid().to_owned(),
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
-        let cx = Context { config: Arc::new(config.clone()), store, keys, rng, now };
+        let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }
 

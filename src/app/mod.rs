@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::oauth::Keys;
+use crate::oauth::{ClientKeys, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -66,6 +66,9 @@ impl App {
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
+        let outgoing = data::outgoing(&config)?;
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+
         let mut jobs = JoinSet::new();
         let feed = jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval)).id();
         let node = random::token(&*ambient.rng, 16);
@@ -82,6 +85,7 @@ impl App {
             config: config.clone(),
             store: store.clone(),
             keys,
+            client_keys,
             accounts,
             request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,

@@ -4,6 +4,7 @@
 //! `config.example.toml` shows each key with its default.
 
 pub mod authorization;
+pub mod client_authentication;
 pub mod database;
 mod duration;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod issuer;
 pub mod keys;
 mod layers;
 pub mod log;
+pub mod outgoing;
 pub mod overrides;
 pub mod password;
 mod reader;
@@ -30,12 +32,14 @@ mod tests;
 use std::path::PathBuf;
 
 pub use authorization::Authorization;
+pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
+pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
 pub use refresh::Refresh;
@@ -64,6 +68,8 @@ pub struct Config {
     pub password: Password,
     pub keys: Keys,
     pub feed: Feed,
+    pub client_authentication: ClientAuthentication,
+    pub outgoing: Outgoing,
     pub log: Log,
 }
 
@@ -119,6 +125,8 @@ impl Config {
             password: reader.section("password"),
             keys: reader.section("keys"),
             feed: reader.section("feed"),
+            client_authentication: reader.section("client_authentication"),
+            outgoing: reader.section("outgoing"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.

@@ -59,6 +59,8 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("password", section::keys_of::<Password>());
     check("keys", section::keys_of::<Keys>());
     check("feed", section::keys_of::<Feed>());
+    check("client_authentication", section::keys_of::<ClientAuthentication>());
+    check("outgoing", section::keys_of::<Outgoing>());
     check("log", section::keys_of::<Log>());
     assert_eq!(section::keys_of::<Feed>(), Some(["poll_interval", "max_staleness"].as_slice()));
     assert_eq!(section::keys_of::<Scopes>(), None);
@@ -316,6 +318,17 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"RS256\"]", ":2: keys.algorithms: names one twice"),
         ("[feed]\npoll_interval = \"3s\"", ":2: feed.poll_interval: must be shorter than"),
         ("[feed]\npoll_interval = \"1ms\"", ":2: feed.poll_interval: must be between"),
+        (
+            "[outgoing]\nallow = [\"10.0.0.0/33\"]",
+            ":2: outgoing.allow: \"10.0.0.0/33\" is not a range of IP addresses, such as",
+        ),
+        ("[outgoing]\ntimeout = \"0s\"", ":2: outgoing.timeout: must be between"),
+        ("[outgoing]\nmax_bytes = 10", ":2: outgoing.max_bytes: must be between"),
+        ("[outgoing]\ncache_lifetime = \"1s\"", ":2: outgoing.cache_lifetime: must be between"),
+        (
+            "[client_authentication]\nmax_assertion_lifetime = \"2h\"",
+            ":2: client_authentication.max_assertion_lifetime: must be between",
+        ),
         ("[log]\nfilter = \"grantor=loud\"", ":2: log.filter: is not a filter"),
         ("[[server]]\nname = \"x\"", ":1: server: is a section: write it as [server]"),
     ] {

@@ -8,6 +8,7 @@
 //! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
+//! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
 //! | RFC 8707 (resource indicators) | `resource` |
@@ -19,6 +20,7 @@
 
 pub mod authorize;
 pub mod client_auth;
+pub mod client_keys;
 pub mod engine;
 pub mod error;
 pub mod grants;
@@ -37,6 +39,7 @@ mod verified;
 
 use std::sync::Arc;
 
+pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
 pub use keys::{KeySet, Keys};
 
@@ -51,6 +54,7 @@ pub struct Context {
     pub config: Arc<Config>,
     pub store: Store,
     pub keys: Arc<KeySet>,
+    pub client_keys: Arc<ClientKeys>,
     pub rng: Arc<dyn Random>,
     pub now: Timestamp,
 }

@@ -33,6 +33,11 @@ pub struct ClientMetadata {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_logout_redirect_uris: Vec<RedirectUri>,
     pub token_endpoint_auth_method: AuthMethod,
+    /// Its public keys: a JWK Set, or else where it is (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     pub grant_types: Vec<GrantType>,
     /// Every scope that the client may ask for.
     #[serde(default)]
@@ -72,6 +77,8 @@ impl Default for ClientMetadata {
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+            jwks: None,
+            jwks_uri: None,
             grant_types: Vec::new(),
             scope: Scope::default(),
             default_scope: None,
@@ -245,6 +252,7 @@ impl ClientMetadata {
         if !self.id_token_signed_response_alg.is_asymmetric() {
             return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
         }
+        self.validate_keys()?;
         if let Some(uri) = &self.client_uri
             && !(uri.starts_with("https://") && url::Url::parse(uri).is_ok())
         {
@@ -254,6 +262,22 @@ impl ClientMetadata {
             [self.access_token_lifetime, self.refresh_token_idle_lifetime, self.refresh_token_absolute_lifetime];
         if lifetimes.into_iter().flatten().any(|lifetime| lifetime < Duration::from_secs(1)) {
             return Err("a token lifetime must be at least one second".into());
+        }
+        Ok(())
+    }
+
+    /// Keys, and what needs them. Whether the keys are sound is for `oauth::client_keys` to say.
+    fn validate_keys(&self) -> Result<(), String> {
+        // RFC 7591 §2: "MUST NOT both be present".
+        if self.jwks.is_some() && self.jwks_uri.is_some() {
+            return Err("a client has jwks or jwks_uri, not both".into());
+        }
+        if let Some(uri) = &self.jwks_uri {
+            // Over http too, where outgoing.allow lets it be fetched at all.
+            let known = url::Url::parse(uri).is_ok_and(|uri| matches!(uri.scheme(), "https" | "http"));
+            if !known || uri.contains('#') {
+                return Err("jwks_uri must be an https URL without a fragment".into());
+            }
         }
         Ok(())
     }

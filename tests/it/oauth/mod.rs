@@ -3,6 +3,7 @@ mod authorize_responses;
 mod authorize_waits;
 mod client_auth;
 mod client_credentials;
+mod client_keys;
 mod code;
 mod code_refused;
 mod consent;

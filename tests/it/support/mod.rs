@@ -13,6 +13,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod rows;
+pub mod website;
 
 pub use app::{Engine, TestApp};
 pub use party::{Answer, Party, Pkce, Tokens};
