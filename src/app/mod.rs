@@ -2,6 +2,7 @@
 
 pub mod data;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
+use crate::jobs::outbox::Outbox;
 use crate::oauth::{ClientKeys, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
@@ -49,7 +51,8 @@ pub struct App {
     router: Router,
     /// They end when this is dropped, and never before.
     jobs: JoinSet<()>,
-    feed: Id,
+    /// What each of them is, in words.
+    names: HashMap<Id, &'static str>,
 }
 
 impl App {
@@ -67,14 +70,27 @@ impl App {
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
         let outgoing = data::outgoing(&config)?;
-        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime));
 
         let mut jobs = JoinSet::new();
-        let feed = jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval)).id();
+        let mut names = HashMap::new();
+        let feed = jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval));
+        names.insert(feed.id(), "following the change feed");
         let node = random::token(&*ambient.rng, 16);
-        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
+        let cleanup = jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
+        names.insert(cleanup.id(), "housekeeping");
 
         let config = Arc::new(config);
+        let outbox = jobs.spawn(jobs::outbox::run(Outbox {
+            config: config.clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            rng: ambient.rng.clone(),
+            clock: ambient.clock.clone(),
+            client_keys: client_keys.clone(),
+            outgoing,
+        }));
+        names.insert(outbox.id(), "delivering the outbox");
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),
@@ -91,7 +107,7 @@ impl App {
             rng: ambient.rng,
             clock: ambient.clock,
         });
-        Ok(Self { config, store, router, jobs, feed })
+        Ok(Self { config, store, router, jobs, names })
     }
 
     pub fn store(&self) -> &Store {
@@ -114,7 +130,7 @@ impl App {
                 () = shutdown => Ok(()),
                 Some(ended) = self.jobs.join_next_with_id() => {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    let job = if id == self.feed { "following the change feed" } else { "housekeeping" };
+                    let job = self.names.get(&id).copied().unwrap_or("a job");
                     Err(anyhow!("{job} has ended, which it never should: start the server again"))
                 }
             };

@@ -16,7 +16,8 @@
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
-//! | OpenID Connect RP-Initiated Logout | `logout` |
+//! | OpenID Connect RP-Initiated Logout | `logout/` |
+//! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
 pub mod authorize;
 pub mod client_auth;
