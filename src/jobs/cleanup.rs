@@ -1,5 +1,6 @@
 //! Housekeeping: ends what has expired, and takes away what nobody needs any more.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use crate::types::{Clock, Fault, SessionId, Timestamp};
 /// Tokens that follow a session which nobody used any more die at most this much later.
 const INTERVAL: Duration = Duration::from_secs(20);
 
-/// Between two batches, so that nobody waits long for this.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two batches, at least and at most.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
+
+/// After a batch it rests so many times as long as that took: whoever is served meanwhile hardly notices.
+const REST: u32 = 12;
 
 /// How long the node that does it may be silent before another takes over.
 const LEASE: Duration = Duration::from_secs(60);
@@ -35,6 +39,7 @@ pub async fn sweep(store: &Store, clock: &dyn Clock, node: &str) -> Result<(), F
     store.forget_expired(clock.now());
     let mut lease = Lease { store, clock, node, renew_at: None };
     while lease.is_held().await? {
+        let began = clock.now();
         let mut ended = false;
         for session in store.expired_sessions(clock.now()).await? {
             match end_expired(store, session, clock.now()).await {
@@ -45,19 +50,28 @@ pub async fn sweep(store: &Store, clock: &dyn Clock, node: &str) -> Result<(), F
         if !ended {
             break;
         }
-        sleep(PAUSE).await;
+        rest(clock, began).await;
     }
     let mut grants = Some(Timestamp::from_micros(0));
     while let Some(from) = grants
         && lease.is_held().await?
     {
-        grants = store.delete_expired_grants(from, clock.now()).await?;
-        sleep(PAUSE).await;
+        let began = clock.now();
+        grants = store.delete_expired_grants(from, began).await?;
+        rest(clock, began).await;
     }
-    while lease.is_held().await? && store.delete_expired(clock.now()).await? {
-        sleep(PAUSE).await;
+    while lease.is_held().await? {
+        let began = clock.now();
+        if !store.delete_expired(began).await? {
+            break;
+        }
+        rest(clock, began).await;
     }
     Ok(())
+}
+
+async fn rest(clock: &dyn Clock, began: Timestamp) {
+    sleep((clock.now().since(began) * REST).clamp(*PAUSE.start(), *PAUSE.end())).await;
 }
 
 async fn end_expired(store: &Store, session: SessionId, now: Timestamp) -> Result<bool, Fault> {

@@ -11,8 +11,8 @@ use crate::types::{Fault, Timestamp};
 /// How long expired rows stay, so that a late replay can still be told from nonsense.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
-/// The most rows that one statement takes away.
-const BATCH: i64 = 1_000;
+/// The most rows that one statement takes away: on SQLite everybody who writes waits for it.
+const BATCH: i64 = 100;
 
 impl Store {
     /// Takes a lease that only one node holds, or keeps it, until a time; `false` if another has it.

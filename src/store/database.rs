@@ -11,7 +11,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::types::Fault;
@@ -100,6 +100,8 @@ pub(super) struct Database {
     /// SQLite has one writer at a time. Who waits here is next when it is their turn; who waits for the file's lock
     /// sleeps, looks, and sleeps again, and may starve beside somebody who is busy.
     turn: Arc<Mutex<()>>,
+    /// On PostgreSQL, half of the connections may wait for a row that somebody else holds.
+    waiting: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -127,6 +129,8 @@ impl SqliteTransaction {
 pub(super) struct Writing {
     pool: Pool,
     _turn: Turn,
+    /// Of those who may wait for a row, on PostgreSQL.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Writing {
@@ -193,7 +197,8 @@ impl Database {
                 (On::Sqlite(requests), On::Sqlite(writers.clone()), On::Sqlite(writers))
             }
         };
-        Ok(Self { requests, writers, unflushed, turn: Arc::default(), patience })
+        let waiting = Arc::new(Semaphore::new((connections as usize / 2).max(1)));
+        Ok(Self { requests, writers, unflushed, turn: Arc::default(), waiting, patience })
     }
 
     /// The pool, to run one statement on that reads.
@@ -216,7 +221,7 @@ impl Database {
 
     /// The pool, to run one statement on that writes.
     pub(super) async fn writing(&self) -> Result<Writing, Fault> {
-        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await? })
+        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await?, _place: None })
     }
 
     pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
@@ -237,13 +242,17 @@ impl Database {
     /// Where a batch is written: one statement, and its flush is awaited or not.
     pub(super) async fn batch(&self, flushed: bool) -> Result<Writing, Fault> {
         let pool = if flushed { &self.writers } else { &self.unflushed };
-        Ok(Writing { pool: pool.clone(), _turn: self.turn().await? })
+        Ok(Writing { pool: pool.clone(), _turn: self.turn().await?, _place: None })
     }
 
-    /// Where one job is written alone: on PostgreSQL it may wait long for its row, and no batch is to wait for it.
+    /// Where one job is written alone: on PostgreSQL it may wait long for its row. No batch is to wait for it, and those
+    /// who wait are never so many that nobody else gets a connection.
     pub(super) async fn alone(&self) -> Result<Writing, Fault> {
         match self.requests {
-            On::Postgres(_) => self.writing().await,
+            On::Postgres(_) => match timeout(self.patience, self.waiting.clone().acquire_owned()).await {
+                Ok(place) => Ok(Writing { _place: place.ok(), ..self.writing().await? }),
+                Err(_) => Err(Fault::unavailable(anyhow!("too many wait for rows that others hold"))),
+            },
             On::Sqlite(_) => self.batch(true).await,
         }
     }

@@ -170,6 +170,7 @@ impl Store {
             store: self.clone(),
             started_at,
             changes: Vec::new(),
+            came_late: false,
             fills_outbox: false,
         })
     }
@@ -306,6 +307,8 @@ pub struct Tx {
     store: Store,
     started_at: Timestamp,
     changes: Vec<Entry>,
+    /// What it was to end had ended already.
+    came_late: bool,
     fills_outbox: bool,
 }
 
@@ -335,7 +338,19 @@ impl Tx {
         if self.fills_outbox {
             self.store.0.outbox_filled.notify_one();
         }
+        if self.came_late {
+            self.store.read_changes().await?;
+        }
         Ok(())
+    }
+
+    /// Whether a statement that ends something ended it, by the rows that it wrote.
+    ///
+    /// If not, it had ended before: perhaps through a commit of this very process, whose outcome nobody has learnt, so that
+    /// its change was never applied here. The caller is told that it is over, so `commit` first reads what the feed says.
+    fn has_ended(&mut self, rows: u64) -> bool {
+        self.came_late |= rows == 0;
+        rows > 0
     }
 
     fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {

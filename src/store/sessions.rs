@@ -230,7 +230,7 @@ impl Tx {
         let idle_until = if ending == Ending::Expiry { now.micros() } else { i64::MAX };
         let rows = on!(self.on(), db => query(SESSION)
             .bind(id.to_string()).bind(now.micros()).bind(idle_until).execute(db).await?.rows_affected());
-        if rows == 0 {
+        if !self.has_ended(rows) {
             return Ok(false);
         }
         on!(self.on(), db => query(FOLLOWING)

@@ -186,7 +186,7 @@ impl Tx {
             .execute(db)
             .await?
             .rows_affected());
-        if rows == 1 {
+        if self.has_ended(rows) {
             self.record(Change::GrantRevoked(id), now).await?;
         }
         Ok(())

@@ -9,8 +9,9 @@ use grantor::app::{Ambient, App};
 use grantor::crypto::{KeyRing, SystemRandom};
 use grantor::jobs::feed;
 use grantor::oauth::Keys;
+use grantor::store::Ending;
 use grantor::types::fault::FaultKind;
-use grantor::types::{Algorithm, Clock, SystemClock, Timestamp};
+use grantor::types::{Algorithm, Clock, SessionId, SystemClock, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::time::timeout;
@@ -24,13 +25,19 @@ use crate::support::{Engine, TestApp};
 use crate::{each_database, each_engine};
 
 each_database!(keys_that_change_while_a_node_starts_are_loaded);
-each_engine!(a_node_that_cannot_load_its_keys_vouches_for_nothing_until_it_can);
+each_engine!(
+    a_node_that_cannot_load_its_keys_vouches_for_nothing_until_it_can,
+    what_had_ended_already_is_known_here_before_it_is_said,
+);
 
 /// Polls often, and believes what it remembers for long.
 const BY_POLLING: &str = "[feed]\npoll_interval = \"100ms\"\nmax_staleness = \"60s\"";
 
 /// Polls so rarely that a test does not live to see it.
 const RARELY: &str = "[feed]\npoll_interval = \"50s\"\nmax_staleness = \"60s\"";
+
+/// Longer than any token lives.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What a node says that begins to listen.
 const LISTEN: &str = "LISTEN \"";
@@ -221,4 +228,31 @@ async fn a_server_whose_job_has_ended_stops_and_says_which() {
     let served = timeout(Duration::from_secs(30), app.serve(listener, std::future::pending())).await;
     let error = served.expect("it stops").expect_err("it does not stop in order");
     assert!(error.to_string().contains("following the change feed has ended"), "{error}");
+}
+
+/// A commit of this node whose outcome it never learnt, asked for again: whoever is told that it is done can rely on it.
+async fn what_had_ended_already_is_known_here_before_it_is_said(engine: Engine) {
+    let app = TestApp::with(engine, RARELY).await;
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (one, other) = (rp.sign_in("ada").await, rp.sign_in_with(&app.person(), "ada", &[("scope", "openid")]).await);
+    let now = app.clock.now();
+    // As such a commit leaves it: the row, the change, and nobody who was told.
+    let ended = async |token: &str, member: &str, row: &str, kind: &str| {
+        let id = decode(token).1[member].as_str().unwrap().to_owned();
+        app.sql(&format!("UPDATE {row} = {} WHERE id = '{id}'", now.micros())).await;
+        let values = format!("'{kind}', '{id}', {}, {}", now.micros(), now.plus(HOUR).micros());
+        app.sql(&format!("INSERT INTO changes (kind, id, at, expires_at) VALUES ({values})")).await;
+        app.introspect(token).await.expect_active();
+        id
+    };
+
+    ended(one.access_token(), "grant_id", "grants SET revoked_at", "grant_revoked").await;
+    rp.revoke(one.refresh_token()).await.expect_status(200);
+    app.introspect(one.access_token()).await.expect_inactive();
+
+    let session = ended(other.access_token(), "sid", "sessions SET ended_at", "session_ended").await;
+    let session = SessionId::parse(&session).unwrap();
+    assert!(!app.change(async |tx| tx.end_session(session, Ending::SignOut, now).await).await);
+    app.introspect(other.access_token()).await.expect_inactive();
 }
