@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
+use crate::jobs::outbox::Outbox;
 use crate::oauth::{ClientKeys, Keeper, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
@@ -66,7 +67,7 @@ impl App {
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
         let outgoing = data::outgoing(&config)?;
-        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime));
 
         let mut jobs = Jobs::default();
         jobs.start(
@@ -80,6 +81,16 @@ impl App {
         let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
         let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
         jobs.start("key rotation", jobs::key_rotation::run(keeper, clock, node));
+        let outbox = Outbox {
+            config: config.clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            rng: ambient.rng.clone(),
+            clock: ambient.clock.clone(),
+            client_keys: client_keys.clone(),
+            outgoing,
+        };
+        jobs.start("delivering the outbox", jobs::outbox::run(outbox));
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),

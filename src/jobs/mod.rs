@@ -3,3 +3,4 @@
 pub mod cleanup;
 pub mod feed;
 pub mod key_rotation;
+pub mod outbox;

@@ -17,7 +17,8 @@
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
 //! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
-//! | OpenID Connect RP-Initiated Logout | `logout` |
+//! | OpenID Connect RP-Initiated Logout | `logout/` |
+//! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
 pub mod authorize;
 pub mod client_auth;

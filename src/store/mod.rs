@@ -8,6 +8,7 @@
 //! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
+//! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
 //! | `cleanup` | takes away what has expired |
 
@@ -22,7 +23,9 @@ mod grants;
 mod keys;
 mod live;
 mod migrate;
+mod outbox;
 mod pending;
+mod relying_parties;
 mod sessions;
 mod users;
 mod writer;
@@ -32,7 +35,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::{PgConnection, SqliteConnection};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::timeout;
 
 pub use browsers::BrowserRecord;
@@ -42,6 +45,7 @@ pub use consents::Consent;
 pub use database::Location;
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
 pub use live::Bearer;
+pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
 pub use sessions::Ending;
 pub use users::Credentials;
@@ -81,6 +85,7 @@ struct Inner {
     caches: Caches,
     keys_changed: watch::Sender<u64>,
     keys_loaded: watch::Sender<u64>,
+    outbox_filled: Notify,
 }
 
 /// What this node remembers of the database. `apply` says which change empties what.
@@ -150,6 +155,7 @@ impl Store {
             caches: Caches::new(),
             keys_changed: watch::Sender::new(0),
             keys_loaded: watch::Sender::new(0),
+            outbox_filled: Notify::new(),
         })))
     }
 
@@ -159,7 +165,14 @@ impl Store {
     /// When the database is away.
     pub async fn begin(&self) -> Result<Tx, Fault> {
         let started_at = self.now();
-        Ok(Tx { db: self.0.db.begin().await?, store: self.clone(), started_at, changes: Vec::new(), came_late: false })
+        Ok(Tx {
+            db: self.0.db.begin().await?,
+            store: self.clone(),
+            started_at,
+            changes: Vec::new(),
+            came_late: false,
+            fills_outbox: false,
+        })
     }
 
     /// Whether the database answers.
@@ -296,6 +309,7 @@ pub struct Tx {
     changes: Vec<Entry>,
     /// What it was to end had ended already.
     came_late: bool,
+    fills_outbox: bool,
 }
 
 impl Tx {
@@ -320,6 +334,9 @@ impl Tx {
         }
         for entry in &self.changes {
             self.store.apply(entry);
+        }
+        if self.fills_outbox {
+            self.store.0.outbox_filled.notify_one();
         }
         if self.came_late {
             self.store.read_changes().await?;

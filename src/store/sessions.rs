@@ -222,8 +222,9 @@ impl Tx {
     pub async fn end_session(&mut self, id: SessionId, ending: Ending, now: Timestamp) -> Result<bool, Fault> {
         const SESSION: &str = "UPDATE sessions SET ended_at = $2
             WHERE id = $1 AND ended_at IS NULL AND idle_expires_at <= $3";
+        // A code that nobody has redeemed by now is worth nothing any more, and whoever is redeeming one is waited for.
         const FOLLOWING: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
-            WHERE session_id = $1 AND revoked_at IS NULL AND NOT offline";
+            WHERE session_id = $1 AND revoked_at IS NULL AND (NOT offline OR redeemed_at IS NULL)";
         const OFFLINE: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
             WHERE session_id = $1 AND revoked_at IS NULL AND offline RETURNING id";
         let idle_until = if ending == Ending::Expiry { now.micros() } else { i64::MAX };
@@ -243,25 +244,36 @@ impl Tx {
                 self.record(Change::GrantRevoked(grant), now).await?;
             }
         }
+        // Nobody has signed out when a session expires, and they may be at work in the application.
+        if ending != Ending::Expiry {
+            self.tell_relying_parties(id, now).await?;
+        }
         Ok(true)
     }
 
     /// Ends every session of a user, and every grant.
     pub async fn end_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<(), Fault> {
         // All sessions, then all grants: the order in which every transaction takes its rows.
-        const SESSIONS: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
         const GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
             WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 RETURNING id";
-        let sessions: Vec<(String,)> = on!(self.on(), db => query_as(SESSIONS)
-            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        let sessions = self.close_sessions_of(user, now).await?;
         let grants: Vec<(String,)> = on!(self.on(), db => query_as(GRANTS)
             .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
-        for session in sessions.iter().filter_map(|(id,)| SessionId::parse(id)) {
+        for session in sessions {
             self.record(Change::SessionEnded(session), now).await?;
+            self.tell_relying_parties(session, now).await?;
         }
         for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {
             self.record(Change::GrantRevoked(grant), now).await?;
         }
         Ok(())
+    }
+
+    /// Ends the open sessions of a user, and nothing yet of what hangs on them.
+    pub(super) async fn close_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, Fault> {
+        const UPDATE: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+        let rows: Vec<(String,)> = on!(self.on(), db => query_as(UPDATE)
+            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }
 }

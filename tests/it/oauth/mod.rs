@@ -11,6 +11,8 @@ mod cors;
 mod id_token;
 mod introspection;
 mod keys;
+mod logout_back_channel;
+mod logout_front_channel;
 mod metadata;
 mod pkce;
 mod prompt;

@@ -12,6 +12,7 @@ pub mod person;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod rows;
 pub mod website;
 
