@@ -120,6 +120,15 @@ impl<'t> Unverified<'t> {
     /// # Errors
     /// `UnknownKey` when no key fits; otherwise what is wrong.
     pub fn verify<C: DeserializeOwned>(&self, keys: &[PublicKey]) -> Result<C, JwsError> {
+        self.verify_signature(keys)?;
+        self.read()
+    }
+
+    /// Whether one of these keys made the signature, whatever it was made over.
+    ///
+    /// # Errors
+    /// As `verify`.
+    pub fn verify_signature(&self, keys: &[PublicKey]) -> Result<(), JwsError> {
         let named = |key: &&PublicKey| self.header.kid.is_none() || key.kid() == self.header.kid.as_deref();
         let mut fitting = keys.iter().filter(named).filter(|key| key.verifies(self.header.algorithm)).peekable();
         if fitting.peek().is_none() {
@@ -128,7 +137,8 @@ impl<'t> Unverified<'t> {
         if !fitting.any(|key| self.is_signed_by(key.decoding())) {
             return Err(JwsError::BadSignature);
         }
-        self.read()
+        // What is not base64url was not signed as what it says (RFC 7515 §5.2 (6)).
+        URL_SAFE_NO_PAD.decode(self.claims).map(|_| ()).map_err(|_| JwsError::Malformed)
     }
 
     /// The claims, if whoever knows this secret made the signature. A public key never comes here, so none is ever taken

@@ -7,4 +7,5 @@ mod oauth;
 mod outgoing;
 mod store;
 mod support;
+mod vectors;
 mod web;
