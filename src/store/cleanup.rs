@@ -43,9 +43,11 @@ impl Store {
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT 1000)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT 1000)";
+        const REPLAYS: &str = "DELETE FROM replays
+            WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT 1000)";
         let mut more = false;
         let kept = now.minus(KEPT);
-        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
+        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now), (REPLAYS, now)] {
             let rows = on!(self.writing().await?.on(), db => query(statement)
                 .bind(before.micros())
                 .execute(db)
