@@ -59,6 +59,7 @@ async fn register(store: &Store, id: &str, mut metadata: serde_json::Value, now:
     let client = Client {
         id: id.parse().expect("a client id"),
         secret_hash: Some(sha256(SECRET.as_bytes())),
+        secret_sealed: None,
         metadata: serde_json::from_value(metadata).expect("client metadata"),
         created_at: now,
         updated_at: now,

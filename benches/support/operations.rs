@@ -91,10 +91,10 @@ impl World {
         let rng: Arc<dyn Random> = Arc::new(SystemRandom::new());
 
         data::prepare(config).expect("a data directory");
-        let ring = data::key_ring(config, &*rng).expect("a key ring");
+        let ring = Arc::new(data::key_ring(config, &*rng).expect("a key ring"));
         let store = data::open_store(config, Arc::new(Stopped(now))).await.expect("a database");
         store.read_changes().await.expect("the feed is read");
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
+        let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         // Before the tokens that it shall not kill.
         register_both(&store, Timestamp::from_secs(now.secs() - 60)).await;
         // A look-up in an empty set would cost nothing.
@@ -125,7 +125,7 @@ impl World {
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
         let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
-        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime, ring));
         let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }

@@ -59,15 +59,15 @@ impl App {
     /// In words that say what to do.
     pub async fn start(config: Config, ambient: Ambient) -> anyhow::Result<Self> {
         data::prepare(&config)?;
-        let ring = data::key_ring(&config, &*ambient.rng)?;
+        let ring = Arc::new(data::key_ring(&config, &*ambient.rng)?);
         let store = data::open_store(&config, ambient.clock.clone()).await?;
         let now = ambient.clock.now();
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, ambient.rng.clone(), now).await;
+        let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
         let outgoing = data::outgoing(&config)?;
-        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime));
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime, ring));
 
         let mut jobs = Jobs::default();
         jobs.start(

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
+use secrecy::SecretString;
 
 use crate::app::data;
 use crate::config::{self, Config, Overrides};
 use crate::crypto::SystemRandom;
+use crate::oauth::client_secret;
 use crate::store::{Store, Stored};
 use crate::types::{Client, ClientId, Clock, SystemClock, Timestamp, User, UserId};
 
@@ -32,6 +34,12 @@ impl Admin {
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Keeps a client's secret as its method needs it.
+    pub fn keep_secret(&self, client: &mut Client, secret: &SecretString) -> anyhow::Result<()> {
+        let ring = data::key_ring(&self.config, &self.rng)?;
+        client_secret::keep(client, secret, &ring, &self.rng).map_err(|why| anyhow!("{why}"))
     }
 
     pub async fn client(&self, id: &ClientId) -> anyhow::Result<Client> {
@@ -61,7 +69,9 @@ impl Admin {
             let before = self.client(id).await?;
             let mut client = before.clone();
             change(&mut client)?;
-            if (&client.metadata, client.secret_hash) == (&before.metadata, before.secret_hash) {
+            let registered =
+                |client: &Client| (client.metadata.clone(), client.secret_hash, client.secret_sealed.clone());
+            if registered(&client) == registered(&before) {
                 return Ok(client);
             }
             let now = self.now();

@@ -139,6 +139,7 @@ impl Cast {
             let client = Client {
                 id: id.parse().map_err(anyhow::Error::msg)?,
                 secret_hash: Some(sha256(secret.expose_secret().as_bytes())),
+                secret_sealed: None,
                 metadata: serde_json::from_value(metadata)?,
                 created_at: now,
                 updated_at: now,

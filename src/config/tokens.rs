@@ -64,6 +64,7 @@ mod tests {
         let client = |access_token_lifetime| Client {
             id: ClientId::parse("web").unwrap(),
             secret_hash: None,
+            secret_sealed: None,
             metadata: ClientMetadata { access_token_lifetime, ..metadata() },
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),

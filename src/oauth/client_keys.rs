@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
-use crate::crypto::JwkSet;
+use super::client_secret;
 use crate::crypto::jwk::JwkError;
 use crate::crypto::jws::{JwsError, Unverified};
+use crate::crypto::{JwkSet, KeyRing};
 use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
-use crate::types::{Client, ClientMetadata, Timestamp};
+use crate::types::{Client, ClientMetadata, Fault, Timestamp};
 
 /// Why a client's signature does not count: words for its developer, but for `Fetch`, which goes to our log alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,14 +29,15 @@ pub enum ClientKeysError {
 /// The keys of all clients; those that clients publish themselves are remembered for a while.
 pub struct ClientKeys {
     published: Documents<JwkSet>,
+    ring: Arc<KeyRing>,
 }
 
 impl ClientKeys {
-    /// `life` is how long a published set is believed.
-    pub fn new(outgoing: Outgoing, life: Duration) -> Self {
+    /// `life` is how long a published set is believed; the ring opens secrets that are sealed.
+    pub fn new(outgoing: Outgoing, life: Duration, ring: Arc<KeyRing>) -> Self {
         // Many servers do not know the type of a JWK Set (RFC 7517 §8.5).
         let kind = Kind { media_types: &[], life, read: |body| JwkSet::parse(body).map_err(|why| why.to_string()) };
-        Self { published: Documents::new(outgoing, kind) }
+        Self { published: Documents::new(outgoing, kind), ring }
     }
 
     /// The keys of a client: registered, or fetched if they must be.
@@ -47,6 +50,14 @@ impl ClientKeys {
             (None, Some(uri)) => Ok(self.published.get(uri, now).await?),
             (None, None) => Err(ClientKeysError::None),
         }
+    }
+
+    /// The secret of a client that makes a MAC with it.
+    ///
+    /// # Errors
+    /// When it is sealed under a key that this node does not have.
+    pub fn secret(&self, client: &Client) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        client_secret::open(client, &self.ring)
     }
 
     /// The claims of a JWT, if this client signed it. A key that its set does not have may be newer than the set, so that

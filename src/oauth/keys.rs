@@ -106,7 +106,7 @@ impl KeySet {
 /// The keys as they are now; a request takes a snapshot.
 pub struct Keys {
     current: ArcSwap<KeySet>,
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
 }
 
 impl Keys {
@@ -116,11 +116,12 @@ impl Keys {
     /// When a key cannot be opened with this ring: better no start than tokens that other nodes refuse.
     pub async fn open(
         store: &Store,
-        ring: KeyRing,
+        ring: impl Into<Arc<KeyRing>>,
         algorithms: &[Algorithm],
         rng: Arc<dyn Random>,
         now: Timestamp,
     ) -> Result<Self, Fault> {
+        let ring = ring.into();
         let in_use = |key: &SealedKey| key.retired_at.is_none_or(|retired_at| now < retired_at);
         let lacks = |keys: &[SealedKey], algorithm| !keys.iter().any(|key| key.algorithm == algorithm && in_use(key));
         let wanted = algorithms.iter().copied().chain([Algorithm::Hs256]);

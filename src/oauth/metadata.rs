@@ -13,6 +13,9 @@ pub fn document(cx: &Context) -> Value {
     let issuer = &cx.config.server.issuer;
     let confidential: Vec<_> =
         AuthMethod::ALL.into_iter().filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
+    // RFC 8414 §2: MUST be there where a method signs.
+    let signing: Vec<_> =
+        AuthMethod::ALL.iter().flat_map(|method| method.algorithms()).map(|alg| alg.as_str()).collect();
     let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
     // What a client can be registered for. The keys of an algorithm that is configured no more still verify.
     let id_token_algs: Vec<_> = cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect();
@@ -41,9 +44,12 @@ pub fn document(cx: &Context) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": id_token_algs,
         "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
+        "token_endpoint_auth_signing_alg_values_supported": signing,
         "revocation_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
+        "revocation_endpoint_auth_signing_alg_values_supported": signing,
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": signing,
         // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

@@ -8,6 +8,7 @@
 //! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
+//! | RFC 7523, RFC 10070, OpenID Connect Core §9 (client assertions) | `client_auth/assertion`, `client_secret`, `replay` |
 //! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
@@ -23,6 +24,7 @@
 pub mod authorize;
 pub mod client_auth;
 pub mod client_keys;
+pub mod client_secret;
 pub mod engine;
 pub mod error;
 pub mod grants;
@@ -33,6 +35,7 @@ pub mod key_life;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
+pub mod replay;
 pub mod resource;
 pub mod revoke;
 pub mod scope;

@@ -45,9 +45,18 @@ impl Store {
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         const OUTBOX: &str = "DELETE FROM outbox
             WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
+        const REPLAYS: &str = "DELETE FROM replays
+            WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
         let mut more = false;
-        let kept = now.minus(KEPT);
-        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now), (OUTBOX, now)] {
+        let expired = [
+            (SESSIONS, now.minus(KEPT)),
+            (PENDING, now),
+            (BROWSERS, now),
+            (CHANGES, now),
+            (OUTBOX, now),
+            (REPLAYS, now),
+        ];
+        for (statement, before) in expired {
             let rows = on!(self.writing().await?.on(), db => query(statement)
                 .bind(before.micros())
                 .bind(BATCH)

@@ -56,6 +56,7 @@ row!(
     struct ClientRow {
         id: String,
         secret_hash: Option<Vec<u8>>,
+        secret_sealed: Option<Vec<u8>>,
         metadata: String,
         created_at: i64,
         updated_at: i64,
@@ -71,6 +72,7 @@ impl TryFrom<ClientRow> for Client {
         Ok(Self {
             id: row.id.parse().map_err(Fault::because)?,
             secret_hash: secret_hash.map_err(|_| Fault::because("a stored secret hash has not 32 bytes"))?,
+            secret_sealed: row.secret_sealed,
             metadata: serde_json::from_str(&row.metadata)
                 .map_err(|error| Fault::internal(error).context(format!("the metadata of client {}", row.id)))?,
             created_at: Timestamp::from_micros(row.created_at),
@@ -84,7 +86,7 @@ impl Store {
     /// A client by its id, disabled ones too. From memory, once it was read; the feed keeps it true, and a node that
     /// has not read the feed for too long asks the database.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Fault> {
-        const SELECT: &str = "SELECT id, secret_hash, metadata, created_at, updated_at, disabled_at
+        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at
             FROM clients WHERE id = $1";
         let cache = &self.caches().clients;
         if let Some(client) = self.remembered(cache, id) {
@@ -99,7 +101,7 @@ impl Store {
     }
 
     pub async fn clients(&self) -> Result<Vec<Client>, Fault> {
-        const SELECT: &str = "SELECT id, secret_hash, metadata, created_at, updated_at, disabled_at
+        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at
             FROM clients ORDER BY created_at, id";
         let rows: Vec<ClientRow> = on!(self.on(), db => query_as(SELECT).fetch_all(db).await?);
         rows.into_iter().map(Client::try_from).collect()
@@ -120,11 +122,13 @@ impl Store {
 
 impl Tx {
     pub async fn insert_client(&mut self, client: &Client) -> Result<Stored, Fault> {
-        const INSERT: &str = "INSERT INTO clients (id, secret_hash, metadata, created_at, updated_at, disabled_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
+        const INSERT: &str = "INSERT INTO clients
+            (id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
         let rows = on!(self.on(), db => query(INSERT)
             .bind(client.id.as_str())
             .bind(client.secret_hash.as_ref().map(|hash| &hash[..]))
+            .bind(client.secret_sealed.as_deref())
             .bind(serde_json::to_string(&client.metadata).map_err(Fault::internal)?)
             .bind(client.created_at.micros())
             .bind(client.updated_at.micros())
@@ -142,13 +146,14 @@ impl Tx {
 
     /// Writes metadata and secret, if the row is still the one that was read as `client`.
     pub async fn update_client(&mut self, client: &Client, now: Timestamp) -> Result<Stored, Fault> {
-        const UPDATE: &str = "UPDATE clients SET metadata = $3, secret_hash = $4, updated_at = $5
+        const UPDATE: &str = "UPDATE clients SET metadata = $3, secret_hash = $4, secret_sealed = $5, updated_at = $6
             WHERE id = $1 AND updated_at = $2";
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(client.id.as_str())
             .bind(client.updated_at.micros())
             .bind(serde_json::to_string(&client.metadata).map_err(Fault::internal)?)
             .bind(client.secret_hash.as_ref().map(|hash| &hash[..]))
+            .bind(client.secret_sealed.as_deref())
             .bind(now.micros())
             .execute(db)
             .await?

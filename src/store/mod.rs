@@ -9,7 +9,7 @@
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
-//! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
+//! | `browsers`, `pending`, `keys`, `replays` | cookies' records, waiting requests, sealed keys, what was used once |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -26,6 +26,7 @@ mod migrate;
 mod outbox;
 mod pending;
 mod relying_parties;
+mod replays;
 mod sessions;
 mod users;
 mod writer;
@@ -47,6 +48,7 @@ pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, Refresh
 pub use live::Bearer;
 pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
+pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 

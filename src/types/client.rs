@@ -14,8 +14,10 @@ use super::{Algorithm, ClientId, GrantType, RedirectUri, Scope, Timestamp};
 #[derive(Clone, Debug)]
 pub struct Client {
     pub id: ClientId,
-    /// SHA-256 of the secret; `None` of public clients.
+    /// SHA-256 of the secret, of clients that show it.
     pub secret_hash: Option<[u8; 32]>,
+    /// The secret, sealed, of clients that make a MAC with it.
+    pub secret_sealed: Option<Vec<u8>>,
     pub metadata: ClientMetadata,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -44,6 +46,9 @@ pub struct ClientMetadata {
     #[serde(default, skip_serializing_if = "Not::not")]
     pub frontchannel_logout_session_required: bool,
     pub token_endpoint_auth_method: AuthMethod,
+    /// The only algorithm of its assertions; by default any that fits the method (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<Algorithm>,
     /// Its public keys: a JWK Set, or else where it is (RFC 7591 §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
@@ -92,6 +97,7 @@ impl Default for ClientMetadata {
             frontchannel_logout_uri: None,
             frontchannel_logout_session_required: false,
             token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+            token_endpoint_auth_signing_alg: None,
             jwks: None,
             jwks_uri: None,
             grant_types: Vec::new(),
@@ -121,16 +127,54 @@ pub enum AuthMethod {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    /// OpenID Connect Core §9.
+    ClientSecretJwt,
+    /// OpenID Connect Core §9.
+    PrivateKeyJwt,
+}
+
+/// What is kept of a client's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretForm {
+    /// There is none.
+    None,
+    /// It is shown, so its hash is enough.
+    Hashed,
+    /// A MAC is made with it, so it is needed itself.
+    Sealed,
 }
 
 impl AuthMethod {
-    pub const ALL: [Self; 3] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None];
+    pub const ALL: [Self; 5] =
+        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::ClientSecretJwt, Self::PrivateKeyJwt, Self::None];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+
+    pub const fn secret(self) -> SecretForm {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost => SecretForm::Hashed,
+            Self::ClientSecretJwt => SecretForm::Sealed,
+            Self::None | Self::PrivateKeyJwt => SecretForm::None,
+        }
+    }
+
+    /// The algorithms of its assertions. A client that signs has a key of its own or a secret, and never the one in
+    /// the place of the other.
+    pub const fn algorithms(self) -> &'static [Algorithm] {
+        match self {
+            Self::PrivateKeyJwt => {
+                &[Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa]
+            }
+            Self::ClientSecretJwt => &[Algorithm::Hs256],
+            Self::None | Self::ClientSecretBasic | Self::ClientSecretPost => &[],
         }
     }
 }
@@ -294,6 +338,15 @@ impl ClientMetadata {
             if !known || uri.contains('#') {
                 return Err("jwks_uri must be an https URL without a fragment".into());
             }
+        }
+        let method = self.token_endpoint_auth_method;
+        if method == AuthMethod::PrivateKeyJwt && self.jwks.is_none() && self.jwks_uri.is_none() {
+            return Err(format!("{method} needs the client's public keys: set jwks or jwks_uri"));
+        }
+        if let Some(algorithm) = self.token_endpoint_auth_signing_alg
+            && !method.algorithms().contains(&algorithm)
+        {
+            return Err(format!("token_endpoint_auth_signing_alg {algorithm} does not go with {method}"));
         }
         Ok(())
     }

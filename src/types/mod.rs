@@ -21,7 +21,7 @@ pub mod terms;
 pub mod user;
 
 pub use authentication::Authentication;
-pub use client::{AuthMethod, Client, ClientMetadata, PkcePolicy};
+pub use client::{AuthMethod, Client, ClientMetadata, PkcePolicy, SecretForm};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
 pub use fault::Fault;
 pub use grant_type::GrantType;

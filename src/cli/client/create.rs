@@ -4,14 +4,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use secrecy::SecretString;
 
-use super::secret::hash;
 use super::settings::{Settings, check};
 use super::{document, report};
 use crate::cli::{Admin, Usage, input, output};
 use crate::crypto::Random;
 use crate::crypto::random::{secret, token};
 use crate::store::Stored;
-use crate::types::{AuthMethod, Client, ClientId, ClientMetadata, GrantType};
+use crate::types::{AuthMethod, Client, ClientId, ClientMetadata, GrantType, SecretForm};
 
 #[derive(Args)]
 pub struct Create {
@@ -24,7 +23,8 @@ pub struct Create {
     /// A client that cannot keep a secret: an application in a browser, on a phone or a desk.
     #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
     public: bool,
-    /// client_secret_basic, client_secret_post or none. [default: client_secret_basic]
+    /// client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none. [default:
+    /// client_secret_basic]
     #[arg(long, value_name = "METHOD")]
     auth_method: Option<AuthMethod>,
     /// Read the secret from standard input instead of making one.
@@ -44,17 +44,21 @@ impl Create {
         let (given, made) = self.secrets(admin, metadata.token_endpoint_auth_method)?;
         let secret = given.as_ref().or(made.as_ref());
         let now = admin.now();
-        let client = Client {
+        let mut client = Client {
             id: match &self.id {
                 Some(id) => id.clone(),
                 None => new_id(&admin.rng).context("no id could be made")?,
             },
-            secret_hash: secret.map(hash),
+            secret_hash: None,
+            secret_sealed: None,
             metadata,
             created_at: now,
             updated_at: now,
             disabled_at: None,
         };
+        if let Some(secret) = secret {
+            admin.keep_secret(&mut client, secret)?;
+        }
         let mut tx = admin.store.begin().await?;
         if tx.insert_client(&client).await? == Stored::Conflict {
             bail!("there is a client with the id {} already", client.id);
@@ -101,11 +105,11 @@ impl Create {
         admin: &Admin,
         method: AuthMethod,
     ) -> anyhow::Result<(Option<SecretString>, Option<SecretString>)> {
-        match (method, self.secret_stdin) {
-            (AuthMethod::None, true) => {
-                Err(Usage("a public client has no secret: leave --secret-stdin out".into()).into())
+        match (method.secret(), self.secret_stdin) {
+            (SecretForm::None, true) => {
+                Err(Usage(format!("a client of {method} has no secret: leave --secret-stdin out")).into())
             }
-            (AuthMethod::None, false) => Ok((None, None)),
+            (SecretForm::None, false) => Ok((None, None)),
             (_, true) => Ok((Some(input::client_secret()?), None)),
             (_, false) => Ok((None, Some(secret(&admin.rng)))),
         }

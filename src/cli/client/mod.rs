@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Admin, output};
 use crate::config::Overrides;
-use crate::types::{AuthMethod, Client, ClientId};
+use crate::types::{AuthMethod, Client, ClientId, SecretForm};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -71,7 +71,7 @@ fn document(client: &Client, made: Option<&SecretString>) -> anyhow::Result<Valu
     document["client_id"] = json!(client.id);
     document["client_id_issued_at"] = json!(client.created_at.secs());
     document["disabled"] = json!(client.is_disabled());
-    if !client.is_public() {
+    if client.metadata.token_endpoint_auth_method.secret() != SecretForm::None {
         document["client_secret_expires_at"] = json!(0);
     }
     if let Some(secret) = made {
@@ -85,7 +85,7 @@ fn report(done: &str, client: &Client, made: Option<&SecretString>) -> String {
     let id = ("client id", client.id.to_string());
     let Some(secret) = made else { return format!("{done}\n\n{}", output::fields(&[id])) };
     let fields = output::fields(&[id, ("client secret", secret.expose_secret().to_owned())]);
-    format!("{done}\n\n{fields}\nThe secret is shown this once: only its hash is kept.\n")
+    format!("{done}\n\n{fields}\nThe secret is shown this once: it cannot be read from here again.\n")
 }
 
 /// Public, confidential, or a resource server.

@@ -2,13 +2,11 @@
 
 use anyhow::bail;
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{document, report};
 use crate::cli::{Admin, input, output};
 use crate::crypto::random::secret;
-use crate::crypto::{Digest, sha256};
-use crate::types::ClientId;
+use crate::types::{ClientId, SecretForm};
 
 #[derive(Args)]
 pub struct RotateSecret {
@@ -26,11 +24,14 @@ impl RotateSecret {
         let given = if self.secret_stdin { Some(input::client_secret()?) } else { None };
         let made = if self.secret_stdin { None } else { Some(secret(&admin.rng)) };
         let rotated = admin.change_client(&self.id, |client| {
+            let method = client.metadata.token_endpoint_auth_method;
             if client.is_public() {
                 bail!("{} is a public client, which has no secret", client.id);
             }
-            client.secret_hash = given.as_ref().or(made.as_ref()).map(hash);
-            Ok(())
+            if method.secret() == SecretForm::None {
+                bail!("{} authenticates by {method}, so it has no secret", client.id);
+            }
+            given.as_ref().or(made.as_ref()).map_or(Ok(()), |secret| admin.keep_secret(client, secret))
         });
         let client = rotated.await?;
         if self.json {
@@ -39,9 +40,4 @@ impl RotateSecret {
         let done = format!("{} has another secret. The old one is refused from now on.", client.metadata.client_name);
         Ok(report(&done, &client, made.as_ref()))
     }
-}
-
-/// What the database keeps of a secret.
-pub fn hash(secret: &SecretString) -> Digest {
-    sha256(secret.expose_secret().as_bytes())
 }

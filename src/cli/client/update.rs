@@ -1,13 +1,16 @@
 //! `grantor client update`.
 
+use std::cell::Cell;
+
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use super::settings::{self, Settings};
-use super::{document, report, secret};
+use super::{document, report};
 use crate::cli::{Admin, output};
 use crate::crypto::random;
-use crate::types::{AuthMethod, ClientId, ClientMetadata, RedirectUri, Scope};
+use crate::oauth::client_secret;
+use crate::types::{AuthMethod, ClientId, ClientMetadata, RedirectUri, Scope, SecretForm};
 
 #[derive(Args)]
 pub struct Update {
@@ -18,7 +21,8 @@ pub struct Update {
     /// Make it a public client, and forget its secret.
     #[arg(long, conflicts_with = "auth_method")]
     public: bool,
-    /// client_secret_basic, client_secret_post or none. A client that was public gets a secret.
+    /// client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none. A client whose secret is used
+    /// in another way from now on gets a new one.
     #[arg(long, value_name = "METHOD")]
     auth_method: Option<AuthMethod>,
     /// One redirect URI more; may be repeated.
@@ -62,19 +66,18 @@ enum Clear {
 impl Update {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
         let fresh = random::secret(&admin.rng);
+        let needs_secret = Cell::new(false);
         let before = admin.client(&self.id).await?.updated_at;
         let changed = admin.change_client(&self.id, |client| {
             self.change(&mut client.metadata)?;
             settings::check(&client.metadata, admin)?;
-            match (client.is_public(), client.secret_hash) {
-                (true, _) => client.secret_hash = None,
-                (false, None) => client.secret_hash = Some(secret::hash(&fresh)),
-                (false, Some(_)) => {}
-            }
-            Ok(())
+            // What is kept of a secret serves one way of using it, so another way needs another secret.
+            let serves = client_secret::is_kept(client);
+            needs_secret.set(!serves && client.metadata.token_endpoint_auth_method.secret() != SecretForm::None);
+            if serves { Ok(()) } else { admin.keep_secret(client, &fresh) }
         });
         let client = changed.await?;
-        let made = (client.secret_hash == Some(secret::hash(&fresh))).then_some(&fresh);
+        let made = needs_secret.get().then_some(&fresh);
         if self.json {
             return output::json(&document(&client, made)?);
         }

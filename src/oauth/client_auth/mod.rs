@@ -1,5 +1,6 @@
 //! Who is asking? Client authentication (OAuth 2.1 §2.4, RFC 6749 §2.3).
 
+mod assertion;
 mod none;
 mod secret;
 
@@ -24,6 +25,8 @@ enum Proof {
     /// By its id alone.
     None,
     Secret(SecretString),
+    /// A JWT (RFC 7523 §2.2).
+    Assertion(String),
 }
 
 /// The same words for an unknown client, a disabled one, and a wrong secret.
@@ -43,6 +46,7 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
             AuthMethod::None => none::is_enough(&proof),
             // OAuth 2.1 §2.4.1: a secret may come either way.
             AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
+            AuthMethod::ClientSecretJwt | AuthMethod::PrivateKeyJwt => assertion::is_right(cx, &client, &proof).await?,
         };
     if proved { Ok(client) } else { Err(refuse(&id).into()) }
 }
@@ -50,6 +54,12 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
 fn refuse(client: &ClientId) -> OAuthError {
     tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", %client);
     invalid_client(FAILED)
+}
+
+/// For a proof that names its own fault: whoever has no key of the client learns nothing by it.
+fn refuse_because(client: &ClientId, why: String) -> OAuthError {
+    tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", %client, why);
+    invalid_client(why)
 }
 
 /// As `authenticate`, for endpoints that only confidential clients may use.
@@ -69,8 +79,14 @@ pub async fn authenticate_confidential(cx: &Context, presented: &Presented<'_>) 
 fn read(presented: &Presented<'_>) -> Result<(String, Proof), OAuthError> {
     let in_body = presented.params.get("client_id");
     let secret_in_body = presented.params.get("client_secret");
-    if presented.params.get("client_assertion").is_some() || presented.params.get("client_assertion_type").is_some() {
-        return Err(invalid_client("client assertions are not supported; use a client secret"));
+    if let Some(assertion) = assertion::read(presented.params)? {
+        // RFC 6749 §2.3: "MUST NOT use more than one authentication method in each request".
+        if presented.authorization.is_some() || secret_in_body.is_some() {
+            return Err(invalid_request("the client authenticates twice: by an assertion and by a secret"));
+        }
+        // RFC 7521 §4.2: the id is optional beside an assertion, which names the client too.
+        let id = in_body.map_or_else(|| assertion::subject(assertion), |id| Ok(id.to_owned()))?;
+        return Ok((id, Proof::Assertion(assertion.to_owned())));
     }
     let Some(header) = presented.authorization else {
         // RFC 6749 §5.2: "no client authentication included" is invalid_client.

@@ -261,3 +261,38 @@ fn changes_from_many_sides_are_all_kept() {
     let shown = place.json(&["client", "show", "web"]);
     assert_eq!(shown["redirect_uris"].as_array().unwrap().len(), 5, "{shown}");
 }
+
+#[test]
+fn a_secret_serves_one_way_of_using_it() {
+    let place = Place::new();
+    let create = ["client", "create", "--name", "Web", "--id", "web", "--grant-type", "client_credentials"];
+    let first = place.json(&create)["client_secret"].as_str().unwrap().to_owned();
+    let method = |method: &str, more: &[&str]| {
+        let out = place.ok(&[&["client", "update", "web", "--json", "--auth-method", method], more].concat());
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()
+    };
+    // Shown in another way, it is the same.
+    assert!(method("client_secret_post", &[]).get("client_secret").is_none());
+    // A hash verifies no MAC, so there is another; it lies in the database sealed.
+    let second = method("client_secret_jwt", &[])["client_secret"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    assert!(!place.keeps_in_clear(&second));
+    assert!(method("client_secret_jwt", &[]).get("client_secret").is_none());
+    let third = place.json(&["client", "rotate-secret", "web"])["client_secret"].as_str().unwrap().to_owned();
+    assert_ne!(second, third);
+    // And back.
+    assert!(method("client_secret_basic", &[])["client_secret"].as_str().is_some_and(|fourth| fourth != third));
+
+    // With keys of its own it has none.
+    let update = ["client", "update", "web", "--auth-method", "private_key_jwt"];
+    place.run(&update).expect_refused(1, "private_key_jwt needs the client's public keys: set jwks or jwks_uri");
+    let private = r#"jwks={"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}]}"#;
+    place.run(&[&update[..], &["--set", private]].concat()).expect_refused(1, "it has the member \"d\"");
+    let jwks = r#"jwks={"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let document = method("private_key_jwt", &["--set", jwks]);
+    assert!(document.get("client_secret").is_none() && document.get("client_secret_expires_at").is_none());
+    place.run(&["client", "rotate-secret", "web"]).expect_refused(1, "web authenticates by private_key_jwt");
+    place
+        .run(&["client", "update", "web", "--set", "token_endpoint_auth_signing_alg=\"HS256\""])
+        .expect_refused(1, "HS256 does not go with private_key_jwt");
+}

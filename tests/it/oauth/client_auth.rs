@@ -176,12 +176,16 @@ async fn assertions_are_not_taken_for_secrets(app: TestApp) {
     for fields in [
         &[kind, assertion][..],
         &[("client_id", "web"), kind, assertion],
-        &[("client_id", "web"), ("client_secret", SECRET), kind, assertion],
+        &[("client_id", "spa"), kind, assertion],
         &[("client_id", "web"), ("client_secret", SECRET), kind],
         &[("client_id", "spa"), assertion],
+        &[("client_id", "web"), assertion, ("client_assertion_type", "urn:ietf:params:oauth:grant-type:saml2-bearer")],
     ] {
         with_body(&app, fields).await.expect_error("invalid_client").expect_status(401);
     }
+    // RFC 6749 §2.3: "MUST NOT use more than one authentication method in each request."
+    let both = [("client_id", "web"), ("client_secret", SECRET), kind, assertion];
+    with_body(&app, &both).await.expect_error("invalid_request").expect_status(400);
     let body = format!("&{}={}&{}={}", kind.0, kind.1, assertion.0, assertion.1);
-    with_header(&app, &basic("web", SECRET), &body).await.expect_error("invalid_client").expect_status(401);
+    with_header(&app, &basic("web", SECRET), &body).await.expect_error("invalid_request").expect_status(400);
 }

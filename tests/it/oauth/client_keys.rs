@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::crypto::jws::{JwsError, Unverified};
-use grantor::crypto::{SigningKey, SystemRandom};
+use grantor::crypto::{KeyRing, SigningKey, SystemRandom};
 use grantor::oauth::ClientKeys;
 use grantor::oauth::client_keys::{ClientKeysError, check};
 use grantor::outgoing::{Options, Outgoing};
@@ -34,6 +34,7 @@ fn client(jwks: Option<Value>, jwks_uri: Option<String>) -> Client {
     Client {
         id: "web".parse().unwrap(),
         secret_hash: None,
+        secret_sealed: None,
         metadata: ClientMetadata { jwks, jwks_uri, ..ClientMetadata::default() },
         created_at: at(0),
         updated_at: at(0),
@@ -52,7 +53,8 @@ fn client_keys() -> ClientKeys {
         timeout: Duration::from_secs(2),
         max_bytes: 10_000,
     };
-    ClientKeys::new(Outgoing::new(&options).unwrap(), Duration::from_secs(3_600))
+    let ring = KeyRing::parse(&KeyRing::generate(&SystemRandom::new())).unwrap();
+    ClientKeys::new(Outgoing::new(&options).unwrap(), Duration::from_secs(3_600), Arc::new(ring))
 }
 
 fn set(keys: &[&SigningKey]) -> Value {

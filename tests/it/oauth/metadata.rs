@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::authorize::refused_at_the_client;
 use crate::each_database;
+use crate::support::assertion::Signer;
 use crate::support::party::{SECRET, decode};
 use crate::support::{Answer, Pkce, TestApp};
 
@@ -63,6 +64,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "id_token_signing_alg_values_supported",
         "introspection_endpoint",
         "introspection_endpoint_auth_methods_supported",
+        "introspection_endpoint_auth_signing_alg_values_supported",
         "issuer",
         "jwks_uri",
         "prompt_values_supported",
@@ -72,10 +74,12 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "response_types_supported",
         "revocation_endpoint",
         "revocation_endpoint_auth_methods_supported",
+        "revocation_endpoint_auth_signing_alg_values_supported",
         "scopes_supported",
         "subject_types_supported",
         "token_endpoint",
         "token_endpoint_auth_methods_supported",
+        "token_endpoint_auth_signing_alg_values_supported",
         "userinfo_endpoint",
     ];
     assert_eq!(document.as_object().expect("an object").keys().collect::<Vec<_>>(), known);
@@ -122,6 +126,14 @@ async fn every_grant_and_way_to_authenticate_is_as_it_says(app: TestApp) {
     assert_eq!(list(&document, "grant_types_supported"), ["authorization_code", "refresh_token", "client_credentials"]);
 
     app.client("spa").public().create().await;
+    let (mac, signer) = (Signer::with_secret("mac"), Signer::new("signer", Algorithm::Es256));
+    app.client("mac").signing(&mac).create().await;
+    app.client("signer").signing(&signer).create().await;
+    let algorithms = ["HS256", "ES256", "ES384", "RS256", "PS256", "EdDSA"];
+    for endpoint in ["token", "introspection", "revocation"] {
+        let supported = list(&document, &format!("{endpoint}_endpoint_auth_signing_alg_values_supported"));
+        assert_eq!(supported, algorithms, "{endpoint}");
+    }
     let token = rp.client_credentials("notes:read").await.expect_tokens();
     let refused = app.post("/oauth/token", &[("client_id", "web"), ("client_assertion", "x")]).await;
     refused.expect_error("invalid_client");
@@ -130,12 +142,15 @@ async fn every_grant_and_way_to_authenticate_is_as_it_says(app: TestApp) {
         let url = document[format!("{endpoint}_endpoint")].as_str().expect("a URL");
         for method in AuthMethod::ALL {
             let fields = [("grant_type", "password"), ("token", token.access_token())];
+            let (mac, signer) = (mac.assertion(&app), signer.assertion(&app));
             let request = app.http.post(url);
             let request = match method {
                 AuthMethod::ClientSecretBasic => request.basic_auth("web", Some(SECRET)).form(&fields),
                 AuthMethod::ClientSecretPost => {
                     request.form(&[fields[0], fields[1], ("client_id", "web"), ("client_secret", SECRET)])
                 }
+                AuthMethod::ClientSecretJwt => request.form(&[&fields[..], &mac.fields()].concat()),
+                AuthMethod::PrivateKeyJwt => request.form(&[&fields[..], &signer.fields()].concat()),
                 AuthMethod::None => request.form(&[fields[0], fields[1], ("client_id", "spa")]),
             };
             let answer = Answer::of(request.send().await.expect("the server answers")).await;

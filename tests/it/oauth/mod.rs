@@ -1,6 +1,7 @@
 mod authorize;
 mod authorize_responses;
 mod authorize_waits;
+mod client_assertion;
 mod client_auth;
 mod client_credentials;
 mod client_keys;

@@ -1,6 +1,7 @@
 //! What the tests stand on: databases, a server, a person with a browser, a relying party.
 
 pub mod app;
+pub mod assertion;
 pub mod behind;
 pub mod browser;
 pub mod dice;

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use grantor::crypto::{SystemRandom, random, sha256};
-use grantor::types::{AuthMethod, Client, ClientMetadata, Clock, GrantType, Scope};
+use grantor::crypto::{KeyRing, SystemRandom, random, sha256};
+use grantor::oauth::client_secret;
+use grantor::types::{AuthMethod, Client, ClientMetadata, Clock, GrantType, Scope, SecretForm};
 use http::{HeaderMap, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::app::{PASSWORD, TestApp};
@@ -61,20 +63,24 @@ impl<'a> Builder<'a> {
     pub async fn create(self) -> Party<'a> {
         self.metadata.validate().expect("the test's client is valid");
         let now = self.app.clock.now();
-        let public = self.metadata.token_endpoint_auth_method == AuthMethod::None;
+        let keeps_secret = self.metadata.token_endpoint_auth_method.secret() != SecretForm::None;
         let redirect_uri = self.metadata.redirect_uris.first().map(ToString::to_string).unwrap_or_default();
-        let client = Client {
+        let mut client = Client {
             id: self.id.parse().expect("a client id"),
-            secret_hash: (!public).then(|| sha256(SECRET.as_bytes())),
+            secret_hash: None,
+            secret_sealed: None,
             metadata: self.metadata,
             created_at: now,
             updated_at: now,
             disabled_at: None,
         };
+        let ring = KeyRing::parse(self.app.config.seal.keys.as_ref().expect("a key ring").expose_secret());
+        client_secret::keep(&mut client, &SECRET.into(), &ring.expect("a key ring"), &SystemRandom::new())
+            .expect("the secret is long enough");
         let mut tx = self.app.store.begin().await.expect("the store answers");
         tx.insert_client(&client).await.expect("the client is stored");
         tx.commit().await.expect("the client is stored");
-        Party { app: self.app, id: self.id, secret: (!public).then(|| SECRET.to_owned()), redirect_uri }
+        Party { app: self.app, id: self.id, secret: keeps_secret.then(|| SECRET.to_owned()), redirect_uri }
     }
 }
 
