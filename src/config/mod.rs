@@ -5,6 +5,7 @@
 
 pub mod authorization;
 pub mod database;
+pub mod device;
 mod duration;
 pub mod error;
 pub mod feed;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 
 pub use authorization::Authorization;
 pub use database::{Database, DatabaseUrl};
+pub use device::Device;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
 pub use issuer::Issuer;
@@ -59,6 +61,7 @@ pub struct Config {
     pub tokens: Tokens,
     pub refresh: Refresh,
     pub authorization: Authorization,
+    pub device: Device,
     pub scopes: Scopes,
     pub session: Session,
     pub password: Password,
@@ -114,6 +117,7 @@ impl Config {
             tokens: reader.section("tokens"),
             refresh: reader.section("refresh"),
             authorization: reader.section("authorization"),
+            device: reader.section("device"),
             scopes: reader.section("scopes"),
             session: reader.section("session"),
             password: reader.section("password"),

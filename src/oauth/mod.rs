@@ -6,6 +6,7 @@
 //! | OAuth 2.1 §3.2 (token endpoint) | `token` |
 //! | OAuth 2.1 §4.1.3, RFC 7636 (authorization code) | `grants/authorization_code` |
 //! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
+//! | RFC 8628 (device authorization) | `device`, `grants/device_code` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
@@ -19,6 +20,7 @@
 
 pub mod authorize;
 pub mod client_auth;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod grants;

@@ -41,11 +41,17 @@ impl Store {
             WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT 1000)";
         const BROWSERS: &str = "DELETE FROM browsers
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT 1000)";
+        const DEVICES: &str = "DELETE FROM device_requests
+            WHERE id IN (SELECT id FROM device_requests WHERE expires_at < $1 LIMIT 1000)";
+        const ATTEMPTS: &str = "DELETE FROM device_attempts
+            WHERE bucket IN (SELECT bucket FROM device_attempts WHERE expires_at < $1 LIMIT 1000)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT 1000)";
         let mut more = false;
         let kept = now.minus(KEPT);
-        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
+        let each =
+            [(SESSIONS, kept), (DEVICES, kept), (PENDING, now), (ATTEMPTS, now), (BROWSERS, now), (CHANGES, now)];
+        for (statement, before) in each {
             let rows = on!(self.writing().await?.on(), db => query(statement)
                 .bind(before.micros())
                 .execute(db)

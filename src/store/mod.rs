@@ -8,7 +8,7 @@
 //! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
-//! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
+//! | `browsers`, `pending`, `device`, `keys` | cookies' records, waiting requests, waiting devices, sealed keys |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -18,6 +18,7 @@ mod cleanup;
 mod clients;
 mod consents;
 mod database;
+mod device;
 mod grants;
 mod keys;
 mod live;
@@ -39,6 +40,7 @@ pub use changes::{Change, Listener};
 pub use clients::{Origins, Stored};
 pub use consents::Consent;
 pub use database::Location;
+pub use device::{Decision, DeviceRequest, NewDevice, Poll, Polled};
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
 pub use live::Bearer;
 pub use pending::{PendingKind, PendingRequest};
