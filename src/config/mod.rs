@@ -6,6 +6,7 @@
 pub mod authorization;
 pub mod client_authentication;
 pub mod database;
+pub mod device;
 mod duration;
 pub mod error;
 pub mod feed;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
+pub use device::Device;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
 pub use issuer::Issuer;
@@ -63,6 +65,7 @@ pub struct Config {
     pub tokens: Tokens,
     pub refresh: Refresh,
     pub authorization: Authorization,
+    pub device: Device,
     pub scopes: Scopes,
     pub session: Session,
     pub password: Password,
@@ -120,6 +123,7 @@ impl Config {
             tokens: reader.section("tokens"),
             refresh: reader.section("refresh"),
             authorization: reader.section("authorization"),
+            device: reader.section("device"),
             scopes: reader.section("scopes"),
             session: reader.section("session"),
             password: reader.section("password"),

@@ -54,6 +54,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("tokens", section::keys_of::<Tokens>());
     check("refresh", section::keys_of::<Refresh>());
     check("authorization", section::keys_of::<Authorization>());
+    check("device", section::keys_of::<Device>());
     check("scopes", section::keys_of::<Scopes>());
     check("session", section::keys_of::<Session>());
     check("password", section::keys_of::<Password>());

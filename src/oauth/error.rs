@@ -63,8 +63,14 @@ error_codes! {
     UnsupportedGrantType => ("unsupported_grant_type", BAD_REQUEST, unsupported_grant_type);
     /// RFC 6749 §4.1.2.1, §5.2
     InvalidScope => ("invalid_scope", BAD_REQUEST, invalid_scope);
-    /// RFC 6749 §4.1.2.1
-    AccessDenied => ("access_denied", FORBIDDEN, access_denied);
+    /// RFC 6749 §4.1.2.1, RFC 8628 §3.5
+    AccessDenied => ("access_denied", BAD_REQUEST, access_denied);
+    /// RFC 8628 §3.5
+    AuthorizationPending => ("authorization_pending", BAD_REQUEST, authorization_pending);
+    /// RFC 8628 §3.5
+    SlowDown => ("slow_down", BAD_REQUEST, slow_down);
+    /// RFC 8628 §3.5
+    ExpiredToken => ("expired_token", BAD_REQUEST, expired_token);
     /// RFC 6749 §4.1.2.1
     UnsupportedResponseType => ("unsupported_response_type", BAD_REQUEST, unsupported_response_type);
     /// RFC 6749 §4.1.2.1

@@ -26,6 +26,7 @@ pub fn document(cx: &Context) -> Value {
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.url("/oauth/authorize"),
         "token_endpoint": issuer.url("/oauth/token"),
+        "device_authorization_endpoint": issuer.url("/oauth/device_authorization"),
         "introspection_endpoint": issuer.url("/oauth/introspect"),
         "revocation_endpoint": issuer.url("/oauth/revoke"),
         "userinfo_endpoint": issuer.url("/oauth/userinfo"),

@@ -6,6 +6,7 @@
 //! | OAuth 2.1 §3.2 (token endpoint) | `token` |
 //! | OAuth 2.1 §4.1.3, RFC 7636 (authorization code) | `grants/authorization_code` |
 //! | OAuth 2.1 §4.2 (client credentials) | `grants/client_credentials` |
+//! | RFC 8628 (device authorization) | `device`, `grants/device_code` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
 //! | RFC 7523, RFC 10070, OpenID Connect Core §9 (client assertions) | `client_auth/assertion`, `client_secret`, `replay` |
@@ -25,6 +26,7 @@ pub mod authorize;
 pub mod client_auth;
 pub mod client_keys;
 pub mod client_secret;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod grants;

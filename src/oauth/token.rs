@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
-use super::grants::{authorization_code, client_credentials, refresh_token};
+use super::grants::{authorization_code, client_credentials, device_code, refresh_token};
 use super::{Context, Error, resource};
 use crate::types::{Client, GrantType, Params, Scope};
 
@@ -12,6 +12,7 @@ pub enum TokenRequest {
     AuthorizationCode(authorization_code::Request),
     RefreshToken(refresh_token::Request),
     ClientCredentials(client_credentials::Request),
+    DeviceCode(device_code::Request),
 }
 
 /// A successful answer (RFC 6749 §5.1).
@@ -36,6 +37,7 @@ impl TokenRequest {
             GrantType::AuthorizationCode => Self::AuthorizationCode(authorization_code::Request::parse(params)?),
             GrantType::RefreshToken => Self::RefreshToken(refresh_token::Request::parse(params)?),
             GrantType::ClientCredentials => Self::ClientCredentials(client_credentials::Request::parse(params)),
+            GrantType::DeviceCode => Self::DeviceCode(device_code::Request::parse(params)?),
         })
     }
 }
@@ -56,5 +58,6 @@ pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<Tok
         TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request).await,
         TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request).await,
         TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request),
+        TokenRequest::DeviceCode(request) => device_code::exchange(cx, client, &request).await,
     }
 }

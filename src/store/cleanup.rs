@@ -41,6 +41,10 @@ impl Store {
             WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT $2)";
         const BROWSERS: &str = "DELETE FROM browsers
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT $2)";
+        const DEVICES: &str = "DELETE FROM device_requests
+            WHERE id IN (SELECT id FROM device_requests WHERE expires_at < $1 LIMIT $2)";
+        const ATTEMPTS: &str = "DELETE FROM device_attempts
+            WHERE bucket IN (SELECT bucket FROM device_attempts WHERE expires_at < $1 LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         const OUTBOX: &str = "DELETE FROM outbox
@@ -50,7 +54,9 @@ impl Store {
         let mut more = false;
         let expired = [
             (SESSIONS, now.minus(KEPT)),
+            (DEVICES, now.minus(KEPT)),
             (PENDING, now),
+            (ATTEMPTS, now),
             (BROWSERS, now),
             (CHANGES, now),
             (OUTBOX, now),

@@ -9,7 +9,8 @@
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
-//! | `browsers`, `pending`, `keys`, `replays` | cookies' records, waiting requests, sealed keys, what was used once |
+//! | `browsers`, `pending`, `device`, `keys` | cookies' records, waiting requests, waiting devices, sealed keys |
+//! | `replays` | what was used once |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -19,6 +20,7 @@ mod cleanup;
 mod clients;
 mod consents;
 mod database;
+mod device;
 mod grants;
 mod keys;
 mod live;
@@ -44,6 +46,7 @@ pub use changes::{Change, Listener};
 pub use clients::{Origins, Stored};
 pub use consents::Consent;
 pub use database::Location;
+pub use device::{Decision, DeviceRequest, NewDevice, Poll, Polled};
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
 pub use live::Bearer;
 pub use outbox::{Content, Message};

@@ -288,8 +288,8 @@ impl ClientMetadata {
         if uses(GrantType::AuthorizationCode) && self.redirect_uris.is_empty() {
             return Err("the authorization_code grant needs at least one redirect URI".into());
         }
-        if uses(GrantType::RefreshToken) && !uses(GrantType::AuthorizationCode) {
-            return Err("the refresh_token grant needs the authorization_code grant beside it".into());
+        if uses(GrantType::RefreshToken) && !uses(GrantType::AuthorizationCode) && !uses(GrantType::DeviceCode) {
+            return Err("the refresh_token grant needs the authorization_code or device_code grant beside it".into());
         }
         let public = self.token_endpoint_auth_method == AuthMethod::None;
         // RFC 6749 §4.4: "MUST only be used by confidential clients".

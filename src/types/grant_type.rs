@@ -8,16 +8,20 @@ pub enum GrantType {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    /// RFC 8628 §3.4
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 impl GrantType {
-    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+    pub const ALL: [Self; 4] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials, Self::DeviceCode];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 
@@ -29,8 +33,11 @@ impl GrantType {
 impl std::str::FromStr for GrantType {
     type Err = String;
 
+    /// On the command line a URN is known by its last part too.
     fn from_str(name: &str) -> Result<Self, String> {
+        let is_short = |grant: &Self| grant.as_str().rsplit(':').next() == Some(name);
         Self::parse(name)
+            .or_else(|| Self::ALL.into_iter().find(is_short))
             .ok_or_else(|| format!("unknown grant type {name:?}; known are {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }

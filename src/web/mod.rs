@@ -3,7 +3,7 @@
 //! | path | file |
 //! |---|---|
 //! | `/oauth/*`, `/.well-known/*` | `oauth/` |
-//! | `/sign-in`, `/select-account`, `/consent`, `/account` | `pages/` |
+//! | `/sign-in`, `/select-account`, `/consent`, `/device`, `/account` | `pages/` |
 //! | `/static/*` | `assets` |
 //! | `/healthz`, `/readyz` | `health` |
 
@@ -121,6 +121,7 @@ pub fn router(services: Services) -> Router {
 
     let cross_origin = Router::new()
         .route("/oauth/token", post(oauth::token::token))
+        .route("/oauth/device_authorization", post(oauth::device_authorization::authorize))
         .route("/oauth/revoke", post(oauth::revoke::revoke))
         .route("/oauth/userinfo", get(oauth::userinfo::get).post(oauth::userinfo::post))
         .route("/oauth/jwks", get(oauth::metadata::jwks))
@@ -143,6 +144,9 @@ pub fn router(services: Services) -> Router {
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
         .route("/select-account", get(pages::select_account::show).post(pages::select_account::answer))
         .route("/consent", get(pages::consent::show).post(pages::consent::answer))
+        .route("/device", get(pages::device::show).post(pages::device::enter))
+        .route("/device/confirm", get(pages::device::ask).post(pages::device::answer))
+        .route("/device/done", get(pages::device::done))
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
         .route("/account/sessions/end", post(pages::account::end_session))

@@ -19,7 +19,7 @@ pub struct Settings {
     /// Where browsers return to after signing out; may be repeated.
     #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
     post_logout_redirect_uris: Vec<RedirectUri>,
-    /// authorization_code, refresh_token or client_credentials; may be repeated.
+    /// authorization_code, refresh_token, client_credentials or device_code; may be repeated.
     #[arg(long = "grant-type", value_name = "GRANT")]
     grant_types: Vec<GrantType>,
     /// Every scope that the client may ask for, as in "openid profile email".

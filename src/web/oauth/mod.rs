@@ -1,6 +1,7 @@
 //! The endpoints of the protocol: parameters in, answers out.
 
 pub mod authorize;
+pub mod device_authorization;
 pub mod introspect;
 pub mod logout;
 pub mod metadata;

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
+use super::device::confirm_at;
 use super::{ClientView, Site, forged};
 use crate::account::sign_in::{Attempt, SignIn};
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
-use crate::types::{Fault, Params};
+use crate::types::{Fault, GrantId, Params};
 use crate::web::browser::Browser;
 use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
@@ -25,6 +26,8 @@ struct SignInPage {
     site: Site,
     csrf: String,
     request: Option<String>,
+    /// The device that waits for whoever signs in.
+    device: Option<GrantId>,
     client: Option<ClientView>,
     username: String,
     locked_username: bool,
@@ -34,11 +37,13 @@ struct SignInPage {
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
     if params.get("request").is_none() {
-        // Straight to the account, without an application.
-        if services.accounts.signed_in(browser.session(), cx.now).await?.is_some() {
-            return Ok(respond::see_other(&services.path("/account")));
+        // Straight to the account, or to a device, without an application that one returns to.
+        let device = device_of(&params);
+        let switch = device.is_some() && params.get("switch").is_some();
+        if !switch && services.accounts.signed_in(browser.session(), cx.now).await?.is_some() {
+            return Ok(respond::see_other(&services.path(&after(device))));
         }
-        return render(&services, &mut browser, None, Form::default()).await;
+        return render(&services, &mut browser, None, Form { device, ..Form::default() }).await;
     }
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
     let hint = waiting.validated.request.login_hint.clone().unwrap_or_default();
@@ -49,7 +54,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     match waiting.next(&cx, &browser).await? {
         Step::NeedSignIn(need) => {
             let form = match need.again {
-                Some(user) => Form { username: user.username, locked: true, error: None },
+                Some(user) => Form { username: user.username, locked: true, ..Form::default() },
                 None => Form { username: hint, ..Form::default() },
             };
             render(&services, &mut browser, Some(&waiting), form).await
@@ -92,7 +97,9 @@ pub async fn answer(
             if !chosen {
                 return Err(gone());
             }
-            let Some(waiting) = waiting else { return Ok(respond::see_other(&services.path("/account"))) };
+            let Some(waiting) = waiting else {
+                return Ok(respond::see_other(&services.path(&after(device_of(&params)))));
+            };
             Ok(respond::see_other(&services.path(&waiting.resume_at())))
         }
         SignIn::Wrong => {
@@ -110,6 +117,17 @@ struct Form {
     /// The person must prove again that they are this one.
     locked: bool,
     error: Option<String>,
+    device: Option<GrantId>,
+}
+
+/// A device is named by the id of its request alone.
+fn device_of(params: &Params) -> Option<GrantId> {
+    params.get("device").and_then(GrantId::parse)
+}
+
+/// Where somebody goes who came without an application.
+fn after(device: Option<GrantId>) -> String {
+    device.map_or_else(|| "/account".to_owned(), confirm_at)
 }
 
 /// What was typed stays, the password excepted; the words do not tell which of the two was wrong (ASVS 6.3.8).
@@ -125,7 +143,7 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()) })
+    Ok(Form { username, locked: again, error: Some(error.to_owned()), device: device_of(params) })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -134,6 +152,7 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         site: Site::of(services),
         csrf: browser.csrf(services).await?,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
+        device: form.device,
         client: waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target)),
         username: form.username,
         locked_username: form.locked,

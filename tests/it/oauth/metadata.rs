@@ -102,7 +102,9 @@ async fn every_endpoint_that_is_named_answers(app: TestApp) {
         }
         let url = url.as_str().expect("a URL");
         assert!(url.starts_with(&format!("{}/", app.issuer())), "{name}: {url}");
-        let by_post = ["token_endpoint", "introspection_endpoint", "revocation_endpoint"].contains(&name.as_str());
+        let by_post =
+            ["token_endpoint", "introspection_endpoint", "revocation_endpoint", "device_authorization_endpoint"]
+                .contains(&name.as_str());
         let request = if by_post { app.http.post(url) } else { app.http.get(url) };
         let answer = Answer::of(request.send().await.expect("the server answers")).await;
         // Each knows what is missing; none is missing itself.
@@ -123,7 +125,8 @@ async fn every_grant_and_way_to_authenticate_is_as_it_says(app: TestApp) {
         let answer = rp.post("/oauth/token", &[("grant_type", &grant)]).await;
         assert!(!answer.body.contains("unsupported_grant_type"), "{grant}");
     }
-    assert_eq!(list(&document, "grant_types_supported"), ["authorization_code", "refresh_token", "client_credentials"]);
+    let known = ["authorization_code", "refresh_token", "client_credentials", crate::support::device::GRANT];
+    assert_eq!(list(&document, "grant_types_supported"), known);
 
     app.client("spa").public().create().await;
     let (mac, signer) = (Signer::with_secret("mac"), Signer::new("signer", Algorithm::Es256));

@@ -4,6 +4,7 @@ pub mod app;
 pub mod assertion;
 pub mod behind;
 pub mod browser;
+pub mod device;
 pub mod dice;
 pub mod grants;
 pub mod instance;

@@ -4,6 +4,7 @@ mod account;
 mod assets;
 mod cookies;
 mod csrf;
+mod device;
 mod errors;
 mod headers;
 mod health;
