@@ -39,13 +39,16 @@ impl Store {
             WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 LIMIT $2)";
         const PENDING: &str = "DELETE FROM pending_requests
             WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT $2)";
+        const PUSHED: &str = "DELETE FROM pushed_requests
+            WHERE id_hash IN (SELECT id_hash FROM pushed_requests WHERE expires_at < $1 LIMIT $2)";
         const BROWSERS: &str = "DELETE FROM browsers
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         let mut more = false;
         let kept = now.minus(KEPT);
-        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (BROWSERS, now), (CHANGES, now)] {
+        // A page that was opened in time may be answered a day later, and then there must be something to spend.
+        for (statement, before) in [(SESSIONS, kept), (PENDING, now), (PUSHED, kept), (BROWSERS, now), (CHANGES, now)] {
             let rows = on!(self.writing().await?.on(), db => query(statement)
                 .bind(before.micros())
                 .bind(BATCH)

@@ -8,7 +8,7 @@
 //! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
-//! | `browsers`, `pending`, `keys` | cookies' records, waiting requests, sealed keys |
+//! | `browsers`, `pending`, `pushed`, `keys` | cookies' records, waiting and pushed requests, sealed keys |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -23,6 +23,7 @@ mod keys;
 mod live;
 mod migrate;
 mod pending;
+mod pushed;
 mod sessions;
 mod users;
 mod writer;
@@ -43,6 +44,7 @@ pub use database::Location;
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
 pub use live::Bearer;
 pub use pending::{PendingKind, PendingRequest};
+pub use pushed::PushedRequest;
 pub use sessions::Ending;
 pub use users::Credentials;
 
