@@ -149,7 +149,7 @@ mod tests {
     fn what_was_signed_with_any_algorithm_is_read_again() {
         for algorithm in Algorithm::ALL {
             let key = fresh(algorithm);
-            for typ in TokenType::ALL.into_iter().filter(|typ| typ.fits(algorithm)) {
+            for typ in TokenType::read().filter(|typ| typ.fits(algorithm)) {
                 let token = sign(&key, typ, &ada()).unwrap();
                 assert_eq!(read(&token, typ, &key), Ok(ada()), "{algorithm} {typ:?}");
 
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_token_of_one_type_is_never_taken_for_another() {
-        for typ in TokenType::ALL {
-            for expected in TokenType::ALL.into_iter().filter(|expected| *expected != typ) {
+        for typ in TokenType::read() {
+            for expected in TokenType::read().filter(|expected| *expected != typ) {
                 let key =
                     if typ == TokenType::RefreshToken { fresh(Algorithm::Hs256) } else { fresh(Algorithm::EdDsa) };
                 let token = sign(&key, typ, &ada()).unwrap();

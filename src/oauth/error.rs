@@ -87,6 +87,8 @@ error_codes! {
     RequestUriNotSupported => ("request_uri_not_supported", BAD_REQUEST, request_uri_not_supported);
     /// OpenID Connect Core §3.1.2.6
     RegistrationNotSupported => ("registration_not_supported", BAD_REQUEST, registration_not_supported);
+    /// RFC 9101 §7: also of a pushed request's (RFC 9126 §2.2)
+    InvalidRequestUri => ("invalid_request_uri", BAD_REQUEST, invalid_request_uri);
     /// RFC 8707 §2
     InvalidTarget => ("invalid_target", BAD_REQUEST, invalid_target);
     /// RFC 6750 §3.1

@@ -27,6 +27,9 @@ pub fn document(cx: &Context) -> Value {
         "authorization_endpoint": issuer.url("/oauth/authorize"),
         "token_endpoint": issuer.url("/oauth/token"),
         "device_authorization_endpoint": issuer.url("/oauth/device_authorization"),
+        // RFC 9126 §5
+        "pushed_authorization_request_endpoint": issuer.url("/oauth/par"),
+        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests,
         "introspection_endpoint": issuer.url("/oauth/introspect"),
         "revocation_endpoint": issuer.url("/oauth/revoke"),
         "userinfo_endpoint": issuer.url("/oauth/userinfo"),
@@ -40,10 +43,12 @@ pub fn document(cx: &Context) -> Value {
         "scopes_supported": scopes,
         "claims_supported": claims,
         "response_types_supported": ["code"],
-        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
+        "response_modes_supported": ResponseMode::NAMES,
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": id_token_algs,
+        // JARM §4
+        "authorization_signing_alg_values_supported": id_token_algs,
         "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
         "token_endpoint_auth_signing_alg_values_supported": signing,
         "revocation_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),

@@ -14,6 +14,8 @@
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
 //! | RFC 8707 (resource indicators) | `resource` |
+//! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
+//! | JARM (signed authorization responses) | `authorize/response` |
 //! | RFC 7662 (introspection) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
@@ -37,6 +39,7 @@ pub mod key_life;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
+pub mod par;
 pub mod replay;
 pub mod resource;
 pub mod revoke;

@@ -39,6 +39,8 @@ impl Store {
             WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 LIMIT $2)";
         const PENDING: &str = "DELETE FROM pending_requests
             WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT $2)";
+        const PUSHED: &str = "DELETE FROM pushed_requests
+            WHERE id_hash IN (SELECT id_hash FROM pushed_requests WHERE expires_at < $1 LIMIT $2)";
         const BROWSERS: &str = "DELETE FROM browsers
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT $2)";
         const DEVICES: &str = "DELETE FROM device_requests
@@ -56,6 +58,8 @@ impl Store {
             (SESSIONS, now.minus(KEPT)),
             (DEVICES, now.minus(KEPT)),
             (PENDING, now),
+            // A page that was opened in time may be answered a day later, and then there must be something to spend.
+            (PUSHED, now.minus(KEPT)),
             (ATTEMPTS, now),
             (BROWSERS, now),
             (CHANGES, now),

@@ -9,8 +9,8 @@
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
-//! | `browsers`, `pending`, `device`, `keys` | cookies' records, waiting requests, waiting devices, sealed keys |
-//! | `replays` | what was used once |
+//! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
+//! | `keys`, `replays` | sealed keys, what was used once |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -27,6 +27,7 @@ mod live;
 mod migrate;
 mod outbox;
 mod pending;
+mod pushed;
 mod relying_parties;
 mod replays;
 mod sessions;
@@ -51,6 +52,7 @@ pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, Refresh
 pub use live::Bearer;
 pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
+pub use pushed::PushedRequest;
 pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;

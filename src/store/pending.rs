@@ -36,6 +36,8 @@ pub struct PendingRequest {
     pub hint: Option<Hint>,
     /// The account that its user chose.
     pub chosen_session: Option<SessionId>,
+    /// The pushed request that has its answer when this one has: the hash of its reference.
+    pub pushed: Option<[u8; 32]>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -45,6 +47,7 @@ row!(
         params: String,
         hint: Option<String>,
         chosen_session: Option<String>,
+        pushed: Option<Vec<u8>>,
         created_at: i64,
         expires_at: i64,
     }
@@ -59,6 +62,10 @@ impl PendingRow {
             params: Params::from_pairs(serde_json::from_str(&self.params).map_err(Fault::internal)?),
             hint: self.hint.as_deref().map(serde_json::from_str).transpose().map_err(Fault::internal)?,
             chosen_session: self.chosen_session.as_deref().and_then(SessionId::parse),
+            pushed: self
+                .pushed
+                .map(|hash| hash.try_into().map_err(|_| Fault::because("a hash of another length")))
+                .transpose()?,
             created_at: Timestamp::from_micros(self.created_at),
             expires_at: Timestamp::from_micros(self.expires_at),
         })
@@ -68,8 +75,8 @@ impl PendingRow {
 impl Store {
     pub async fn create_pending(&self, request: &PendingRequest) -> Result<(), Fault> {
         const INSERT: &str = "INSERT INTO pending_requests
-            (id, kind, browser, params, hint, chosen_session, created_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            (id, kind, browser, params, hint, chosen_session, pushed, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let params = serde_json::to_string(request.params.pairs()).map_err(Fault::internal)?;
         let hint = request.hint.as_ref().map(serde_json::to_string).transpose().map_err(Fault::internal)?;
         on!(self.writing().await?.on(), db => query(INSERT)
@@ -79,6 +86,7 @@ impl Store {
             .bind(params)
             .bind(hint)
             .bind(request.chosen_session.map(|id| id.to_string()))
+            .bind(request.pushed.as_ref().map(|hash| &hash[..]))
             .bind(request.created_at.micros())
             .bind(request.expires_at.micros())
             .execute(db)
@@ -95,7 +103,8 @@ impl Store {
         browser: &str,
         now: Timestamp,
     ) -> Result<Option<PendingRequest>, Fault> {
-        const SELECT: &str = "SELECT params, hint, chosen_session, created_at, expires_at FROM pending_requests
+        const SELECT: &str = "SELECT params, hint, chosen_session, pushed, created_at, expires_at
+            FROM pending_requests
             WHERE id = $1 AND kind = $2 AND browser = $3 AND expires_at > $4";
         let row: Option<PendingRow> = on!(self.on(), db => query_as(SELECT)
             .bind(id.to_string())
@@ -120,7 +129,7 @@ impl Store {
     ) -> Result<Option<PendingRequest>, Fault> {
         const UPDATE: &str = "UPDATE pending_requests SET browser = $3
             WHERE id = $1 AND kind = $2 AND browser = '' AND expires_at > $4
-            RETURNING params, hint, chosen_session, created_at, expires_at";
+            RETURNING params, hint, chosen_session, pushed, created_at, expires_at";
         let rows: Vec<PendingRow> = on!(self.writing().await?.on(), db => query_as(UPDATE)
             .bind(id.to_string())
             .bind(kind.as_str())

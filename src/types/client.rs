@@ -63,6 +63,12 @@ pub struct ClientMetadata {
     pub default_scope: Option<Scope>,
     #[serde(default = "default_id_token_alg")]
     pub id_token_signed_response_alg: Algorithm,
+    /// RFC 9126 §6: take no authorization request of this client that it did not push.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_pushed_authorization_requests: bool,
+    /// What signs its authorization responses where it asks for signed ones; RS256 if it does not say (JARM §3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_signed_response_alg: Option<Algorithm>,
     /// `None` is the server's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pkce: Option<PkcePolicy>,
@@ -104,6 +110,8 @@ impl Default for ClientMetadata {
             scope: Scope::default(),
             default_scope: None,
             id_token_signed_response_alg: default_id_token_alg(),
+            require_pushed_authorization_requests: false,
+            authorization_signed_response_alg: None,
             pkce: None,
             access_token_lifetime: None,
             refresh_token_idle_lifetime: None,
@@ -310,6 +318,10 @@ impl ClientMetadata {
         }
         if !self.id_token_signed_response_alg.is_asymmetric() {
             return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
+        }
+        // JARM §3: "The algorithm none is not allowed"; a secret would have to be kept in clear.
+        if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
+            return Err("authorization_signed_response_alg must be an asymmetric algorithm".into());
         }
         self.validate_keys()?;
         if let Some(uri) = &self.client_uri

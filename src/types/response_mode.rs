@@ -1,26 +1,37 @@
-//! How an authorization response travels back (OAuth 2.0 Multiple Response Types §2.1, Form Post §2).
+//! How an authorization response travels back (OAuth 2.0 Multiple Response Types §2.1, Form Post §2, JARM §2.3).
 
-use serde::{Deserialize, Serialize};
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseMode {
+    pub carrier: Carrier,
+    /// As one signed JWT instead of parameters (JARM).
+    pub signed: bool,
+}
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResponseMode {
+/// What carries it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
     #[default]
     Query,
     FormPost,
 }
 
 impl ResponseMode {
-    pub const ALL: [Self; 2] = [Self::Query, Self::FormPost];
+    /// Those of a code; no fragment.
+    const ALL: [(&str, Self); 5] = [
+        ("query", Self { carrier: Carrier::Query, signed: false }),
+        ("form_post", Self { carrier: Carrier::FormPost, signed: false }),
+        ("query.jwt", Self { carrier: Carrier::Query, signed: true }),
+        ("form_post.jwt", Self { carrier: Carrier::FormPost, signed: true }),
+        // JARM §2.3.4: of the response type code, `query.jwt`.
+        ("jwt", Self { carrier: Carrier::Query, signed: true }),
+    ];
 
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::FormPost => "form_post",
-        }
-    }
+    pub const NAMES: [&str; 5] = {
+        let [a, b, c, d, e] = Self::ALL;
+        [a.0, b.0, c.0, d.0, e.0]
+    };
 
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
+        Self::ALL.into_iter().find(|(own, _)| *own == name).map(|(_, mode)| mode)
     }
 }

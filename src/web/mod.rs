@@ -69,6 +69,16 @@ impl Services {
 
     /// Keeps a request while its user is on our pages.
     async fn hold(&self, request: Held<'_>, now: Timestamp) -> Result<RequestId, Fault> {
+        self.hold_pushed(request, None, now).await
+    }
+
+    /// As `hold`, for a request that is answered together with a pushed one, if it is.
+    async fn hold_pushed(
+        &self,
+        request: Held<'_>,
+        pushed: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<RequestId, Fault> {
         let kept: &[&str] = match request.kind {
             PendingKind::Authorize => &authorize::KEPT,
             PendingKind::Logout => &logout::KEPT,
@@ -81,6 +91,7 @@ impl Services {
             params: Params::from_pairs(params.cloned().collect()),
             hint: request.hint.cloned(),
             chosen_session: None,
+            pushed,
             created_at: now,
             expires_at: now.plus(self.config.authorization.request_lifetime),
         };
@@ -122,6 +133,7 @@ pub fn router(services: Services) -> Router {
     let cross_origin = Router::new()
         .route("/oauth/token", post(oauth::token::token))
         .route("/oauth/device_authorization", post(oauth::device_authorization::authorize))
+        .route("/oauth/par", post(oauth::par::push))
         .route("/oauth/revoke", post(oauth::revoke::revoke))
         .route("/oauth/userinfo", get(oauth::userinfo::get).post(oauth::userinfo::post))
         .route("/oauth/jwks", get(oauth::metadata::jwks))

@@ -15,12 +15,13 @@ use serde_json::json;
 
 use super::Services;
 use super::pages::{self, Site};
-use crate::oauth::authorize::{Answer, RedirectTarget};
+use crate::oauth::authorize::{self, Answer, RedirectTarget};
 use crate::oauth::error::invalid_request;
 use crate::oauth::{Error, ErrorCode, OAuthError};
 use crate::telemetry::correlation_id;
+use crate::types::Fault;
 use crate::types::fault::FaultKind;
-use crate::types::{Fault, ResponseMode};
+use crate::types::response_mode::Carrier;
 
 /// When to come back after a 503, in seconds.
 const RETRY_SECONDS: &str = "2";
@@ -224,9 +225,18 @@ pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) 
     // RFC 9207 §2: in errors too.
     fields.push(("iss", services.config.server.issuer.as_str()));
 
-    match target.mode() {
-        ResponseMode::Query => see_other(&with_query(target.uri(), &fields)),
-        ResponseMode::FormPost => {
+    let signed = match authorize::sign_response(&services.context(), target, &fields) {
+        Ok(signed) => signed,
+        Err(fault) => return self::fault(&fault),
+    };
+    if let Some(jwt) = &signed {
+        // JARM §2.3
+        fields = vec![("response", jwt)];
+    }
+
+    match target.carrier() {
+        Carrier::Query => see_other(&with_query(target.uri(), &fields)),
+        Carrier::FormPost => {
             let form = pages::FormPost {
                 site: Site::of(services),
                 action: target.uri().to_owned(),

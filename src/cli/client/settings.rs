@@ -103,6 +103,14 @@ pub fn check(metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
              (and name the file here with --config), or take another --id-token-alg"
         );
     }
+    if let Some(algorithm) = metadata.authorization_signed_response_alg
+        && !admin.config.keys.algorithms.contains(&algorithm)
+    {
+        bail!(
+            "this server has no {algorithm} key to sign authorization responses with: add it to keys.algorithms in the \
+             configuration, or take another authorization_signed_response_alg"
+        );
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::oauth::{Context, Error};
-use crate::store::{NewGrant, PendingRequest};
+use crate::store::{NewGrant, PendingRequest, Tx};
 use crate::types::{Fault, GrantId, GrantType, Session, Terms};
 
 /// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
@@ -48,16 +48,13 @@ pub(super) async fn issue(
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
     let implied = !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, &grant).await?;
-    if visit.pending.is_none() && !implied && !visit.allowed {
+    let pushed = visit.pushed(validated);
+    if visit.pending.is_none() && pushed.is_none() && !implied && !visit.allowed {
         cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
     let mut tx = cx.store.begin().await?;
-    if let Some(pending) = visit.pending
-        && !tx.spend_pending(pending).await?
-    {
-        return Err(answered_before());
-    }
+    spend_both(&mut tx, visit.pending, pushed).await?;
     if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
     } else if implied {
@@ -78,17 +75,34 @@ async fn is_allowed(cx: &Context, grant: &NewGrant) -> Result<bool, Fault> {
     Ok(consent.is_some_and(|consent| grant.scope.is_within(&consent.scope)))
 }
 
-/// Takes a pending request away without an answer of ours.
-pub(super) async fn spend(cx: &Context, pending: &PendingRequest) -> Result<(), Error> {
-    let mut tx = cx.store.begin().await?;
-    if !tx.spend_pending(pending).await? {
-        return Err(answered_before());
+/// Takes the request away that waited, and the one that was pushed, without a code.
+pub(super) async fn spend(
+    cx: &Context,
+    pending: Option<&PendingRequest>,
+    pushed: Option<[u8; 32]>,
+) -> Result<(), Error> {
+    if pending.is_none() && pushed.is_none() {
+        return Ok(());
     }
+    let mut tx = cx.store.begin().await?;
+    spend_both(&mut tx, pending, pushed).await?;
     Ok(tx.commit().await?)
 }
 
-fn answered_before() -> Error {
-    invalid_request("this request was answered before; go back to the application and start again").into()
+/// A request has one answer; a pushed one too, in however many pages it was opened (RFC 9126 §7.3).
+async fn spend_both(tx: &mut Tx, pending: Option<&PendingRequest>, pushed: Option<[u8; 32]>) -> Result<(), Error> {
+    let waited = match pending {
+        Some(pending) => tx.spend_pending(pending).await?,
+        None => true,
+    };
+    let unanswered = match pushed {
+        Some(hash) => tx.spend_pushed(&hash).await?,
+        None => true,
+    };
+    if waited && unanswered {
+        return Ok(());
+    }
+    Err(invalid_request("this request was answered before; go back to the application and start again").into())
 }
 
 fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code) -> NewGrant {

@@ -1,25 +1,31 @@
 //! The authorization endpoint (OAuth 2.1 §4.1.1, OpenID Connect Core §3.1.2): an ordered list of steps.
 //!
 //! 1. `client`: who asks; until this and the next are proved, an error can only be a page;
+//!    `refer`: where the parameters are that count, if the request was sent ahead;
 //! 2. `target`: where the answer goes: a `RedirectTarget` exists only for a registered URI;
 //! 3. `request`: what is asked for;
 //! 4. `session`: who is there, and is their sign-in fresh enough;
 //! 5. `consent`: did they allow it;
-//! 6. `code`: the grant is written, and the code goes out.
+//! 6. `code`: the grant is written, and the code goes out; `response` signs the answer where that is asked.
 
 mod client;
 mod code;
 mod consent;
+mod refer;
 mod request;
+mod response;
 mod session;
 mod target;
 
 use std::sync::Arc;
 
 pub use code::Code;
+pub use refer::Referred;
 pub use request::{AuthorizationRequest, MAX_STATE, Prompt};
+pub use response::sign as sign_response;
 pub use target::{Answer, RedirectTarget};
 
+use super::error::invalid_request;
 use super::{Context, Error, OAuthError};
 use crate::store::PendingRequest;
 use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
@@ -29,6 +35,15 @@ pub struct Validated {
     pub client: Arc<Client>,
     pub target: RedirectTarget,
     pub request: AuthorizationRequest,
+    /// Where that was read, if not in the request itself.
+    pub referred: Option<Referred>,
+}
+
+impl Validated {
+    /// The pushed request that has its answer with this one.
+    pub fn pushed(&self) -> Option<[u8; 32]> {
+        self.referred.as_ref().and_then(|referred| referred.pushed)
+    }
 }
 
 /// Why a request goes no further.
@@ -49,6 +64,13 @@ pub struct Visit<'a> {
     pub pending: Option<&'a PendingRequest>,
     /// The person has just allowed it.
     pub allowed: bool,
+}
+
+impl Visit<'_> {
+    /// The pushed request that is answered with this one.
+    fn pushed(&self, validated: &Validated) -> Option<[u8; 32]> {
+        self.pending.map_or_else(|| validated.pushed(), |pending| pending.pushed)
+    }
 }
 
 /// What is to be done next.
@@ -92,15 +114,54 @@ pub const KEPT: [&str; 13] = [
     "login_hint",
 ];
 
-/// Steps 1 to 3; `kept` is what the hint of a request proved that has waited.
+/// The parameters that are read again.
+pub fn kept(params: &Params) -> Vec<(String, String)> {
+    params.pairs().iter().filter(|(name, _)| KEPT.contains(&name.as_str())).cloned().collect()
+}
+
+/// Steps 1 to 3 of a request as a browser brings it.
 ///
 /// # Errors
 /// To a page before client and redirect URI are proved, to the client after.
-pub async fn validate(cx: &Context, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
+pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
     let client = client::identify(cx, params).await?;
+    if let Some(referred) = refer::follow(cx, &client, params).await? {
+        let validated = read(cx, client, &referred.params, referred.hint.as_ref())?;
+        return Ok(Validated { referred: Some(referred), ..validated });
+    }
+    let validated = read(cx, client, params, None)?;
+    // RFC 9126 §5, §6
+    let everybody = cx.config.authorization.require_pushed_authorization_requests;
+    if everybody || validated.client.metadata.require_pushed_authorization_requests {
+        let refusal = invalid_request("the request must be pushed first (RFC 9126), and come as its request_uri");
+        return Err(Refusal::Redirect(validated.target, refusal));
+    }
+    Ok(validated)
+}
+
+/// Steps 1 to 3 of a request that has waited, anew: its client may have changed. How it came was looked at when it came.
+///
+/// # Errors
+/// As `validate`.
+pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Validated, Refusal> {
+    let client = client::identify(cx, &pending.params).await?;
+    read(cx, client, &pending.params, pending.hint.as_ref())
+}
+
+/// Steps 2 and 3 of a request that its client sends ahead (RFC 9126 §2.1: "Validate the pushed request as it would an
+/// authorization request sent to the authorization endpoint").
+///
+/// # Errors
+/// As `validate`.
+pub fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Validated, Refusal> {
+    read(cx, client, params, None)
+}
+
+/// Steps 2 and 3; `kept` is what the hint proved that is kept no more.
+fn read(cx: &Context, client: Arc<Client>, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
     let target = target::prove(&client, params)?;
     match request::read(cx, &client, params, kept) {
-        Ok(request) => Ok(Validated { client, target, request }),
+        Ok(request) => Ok(Validated { client, target, request, referred: None }),
         Err(refusal) => Err(Refusal::Redirect(target, refusal)),
     }
 }
@@ -154,16 +215,15 @@ pub async fn finish(
 /// # Errors
 /// `invalid_request` when the request was answered before.
 pub async fn deny(cx: &Context, pending: &PendingRequest) -> Result<Answer, Error> {
-    refuse(cx, Some(pending), super::error::access_denied("the user did not allow it")).await
+    code::spend(cx, Some(pending), pending.pushed).await?;
+    Ok(Answer::Error(super::error::access_denied("the user did not allow it")))
 }
 
-/// The client is told that it cannot be done, and the waiting request, if there is one, has its answer.
+/// The client is told that it cannot be done, and the request, if it waited or was pushed, has its answer.
 ///
 /// # Errors
 /// `invalid_request` when the request was answered before.
-pub async fn refuse(cx: &Context, pending: Option<&PendingRequest>, why: OAuthError) -> Result<Answer, Error> {
-    if let Some(pending) = pending {
-        code::spend(cx, pending).await?;
-    }
+pub async fn refuse(cx: &Context, validated: &Validated, visit: &Visit<'_>, why: OAuthError) -> Result<Answer, Error> {
+    code::spend(cx, visit.pending, visit.pushed(validated)).await?;
     Ok(Answer::Error(why))
 }

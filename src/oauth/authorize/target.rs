@@ -3,17 +3,21 @@
 use secrecy::SecretString;
 
 use super::Refusal;
+use super::response::Signing;
 use crate::oauth::OAuthError;
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OPENID;
 use crate::types::redirect_uri::Destination;
+use crate::types::response_mode::Carrier;
 use crate::types::{Client, Params, ResponseMode, redirect_uri};
 
 /// A redirect URI that is registered for the client that asks. No error and no code is sent but through one.
 #[derive(Clone, Debug)]
 pub struct RedirectTarget {
     uri: String,
-    mode: ResponseMode,
+    carrier: Carrier,
+    /// As a signed JWT (JARM).
+    signing: Option<Signing>,
     /// Returned byte for byte (RFC 6749 §4.1.2).
     state: Option<String>,
 }
@@ -31,8 +35,12 @@ impl RedirectTarget {
         &self.uri
     }
 
-    pub fn mode(&self) -> ResponseMode {
-        self.mode
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+
+    pub(super) fn signing(&self) -> Option<&Signing> {
+        self.signing.as_ref()
     }
 
     pub fn state(&self) -> Option<&str> {
@@ -63,13 +71,19 @@ pub(super) fn prove(client: &Client, params: &Params) -> Result<RedirectTarget, 
             .ok_or_else(|| page("redirect_uri is not registered for this application"))?,
         None => registered(client, params)?,
     };
-    let target = |mode| RedirectTarget { uri: uri.to_owned(), mode, state: params.get("state").map(str::to_owned) };
+    let target = |mode: ResponseMode| RedirectTarget {
+        uri: uri.to_owned(),
+        carrier: mode.carrier,
+        signing: mode.signed.then(|| Signing::of(client)),
+        state: params.get("state").map(str::to_owned),
+    };
     match params.get("response_mode").map(ResponseMode::parse) {
-        None => Ok(target(ResponseMode::Query)),
+        None => Ok(target(ResponseMode::default())),
         Some(Some(mode)) => Ok(target(mode)),
+        // JARM §2.3.2: the fragment is not for the response type code.
         Some(None) => Err(Refusal::Redirect(
-            target(ResponseMode::Query),
-            invalid_request("response_mode must be query or form_post"),
+            target(ResponseMode::default()),
+            invalid_request("response_mode must be query, form_post, query.jwt, form_post.jwt or jwt"),
         )),
     }
 }

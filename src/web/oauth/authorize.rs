@@ -7,7 +7,7 @@ use crate::oauth::Context;
 use crate::oauth::authorize::{self, Answer, Refusal, Step, Validated, Visit};
 use crate::oauth::error::invalid_request;
 use crate::store::{PendingKind, PendingRequest};
-use crate::types::{Params, RequestId};
+use crate::types::{Fault, Params, RequestId};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery, bounded};
 use crate::web::respond::{self, PageError};
@@ -18,7 +18,7 @@ type Page = Result<Response, PageError>;
 /// A request as it comes from a client.
 pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params, None).await {
+    let validated = match authorize::validate(&cx, &params).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal),
     };
@@ -28,8 +28,7 @@ pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery
         return act(&services, &cx, &validated, &visit, step).await;
     }
     let browser = browser.open_id(&services).await?;
-    let held = Held { kind: PendingKind::Authorize, browser, params: &params, hint: validated.request.hint.as_ref() };
-    let request = services.hold(held, cx.now).await?;
+    let request = hold(&services, &cx, &validated, (&params, browser)).await?;
     Ok(respond::see_other(&services.path(&page_for(&step, request))))
 }
 
@@ -38,13 +37,24 @@ pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery
 pub async fn post(State(services): State<Shared>, PageForm(params): PageForm) -> Page {
     bounded(&params)?;
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params, None).await {
+    let validated = match authorize::validate(&cx, &params).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal),
     };
-    let (browser, hint) = (String::new(), validated.request.hint.as_ref());
-    let request = services.hold(Held { kind: PendingKind::Authorize, browser, params: &params, hint }, cx.now).await?;
+    let request = hold(&services, &cx, &validated, (&params, String::new())).await?;
     Ok(respond::see_other(&services.path(&resume_at(request))))
+}
+
+/// Keeps a request: what it refers to, or what stands in it.
+async fn hold(
+    services: &Services,
+    cx: &Context,
+    validated: &Validated,
+    (params, browser): (&Params, String),
+) -> Result<RequestId, Fault> {
+    let params = validated.referred.as_ref().map_or(params, |referred| &referred.params);
+    let held = Held { kind: PendingKind::Authorize, browser, params, hint: validated.request.hint.as_ref() };
+    services.hold_pushed(held, validated.pushed(), cx.now).await
 }
 
 /// A request that waited goes on.
@@ -88,7 +98,7 @@ impl Waiting {
     }
 
     async fn again(cx: &Context, pending: PendingRequest) -> Result<Self, PageError> {
-        match authorize::validate(cx, &pending.params, pending.hint.as_ref()).await {
+        match authorize::validate_again(cx, &pending).await {
             Ok(validated) => Ok(Self { pending, validated }),
             Err(Refusal::Page(error) | Refusal::Redirect(_, error)) => Err(error.into()),
             Err(Refusal::Fault(fault)) => Err(fault.into()),
@@ -139,9 +149,9 @@ impl Waiting {
 async fn act(services: &Services, cx: &Context, validated: &Validated, visit: &Visit<'_>, step: Step) -> Page {
     let answer = match step {
         Step::Ready(session) => authorize::finish(cx, validated, visit, &session).await?,
-        Step::Refuse(error) => authorize::refuse(cx, visit.pending, error).await?,
+        Step::Refuse(error) => authorize::refuse(cx, validated, visit, error).await?,
         Step::NeedSignIn(_) | Step::NeedAccount(_) | Step::NeedConsent(_) => {
-            return Err(crate::types::Fault::because("a request was ended with a question open").into());
+            return Err(Fault::because("a request was ended with a question open").into());
         }
     };
     Ok(respond::to_client(services, &validated.target, &answer))

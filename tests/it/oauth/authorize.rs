@@ -217,12 +217,12 @@ async fn what_is_wrong_with_the_request_is_told_to_the_client(app: TestApp) {
         // OAuth 2.0 Multiple Response Types §2.1
         ("invalid_request", &[("response_mode", "fragment")]),
         ("invalid_request", &[("response_mode", "web_message")]),
-        ("invalid_request", &[("response_mode", "query.jwt")]),
+        ("invalid_request", &[("response_mode", "fragment.jwt")]),
         ("invalid_request", &[("response_mode", "Query")]),
         // OpenID Connect Core §3.1.2.6
         ("request_not_supported", &[("request", "eyJhbGciOiJub25lIn0.e30.")]),
         ("request_uri_not_supported", &[("request_uri", "https://app.example/request")]),
-        ("request_uri_not_supported", &[("request_uri", "urn:ietf:params:oauth:request_uri:x")]),
+        ("request_uri_not_supported", &[("request_uri", "urn:ietf:params:oauth:x")]),
         ("registration_not_supported", &[("registration", "{}")]),
         // OpenID Connect Core §3.1.2.1: "If this parameter contains none with any other value, an error is returned."
         ("invalid_request", &[("prompt", "none login")]),

@@ -25,7 +25,7 @@ each_database!(
 );
 
 /// What a stranger makes of a token with nothing but the published keys.
-async fn verified(app: &TestApp, token: &str, audience: &str) -> Result<Value, jsonwebtoken::errors::Error> {
+pub async fn verified(app: &TestApp, token: &str, audience: &str) -> Result<Value, jsonwebtoken::errors::Error> {
     grantor::crypto::install();
     let keys: JwkSet = serde_json::from_str(&app.get("/oauth/jwks").await.body).expect("a JWK set");
     let header = jsonwebtoken::decode_header(token)?;

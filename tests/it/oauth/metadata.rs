@@ -52,6 +52,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "acr_values_supported",
         "authorization_endpoint",
         "authorization_response_iss_parameter_supported",
+        "authorization_signing_alg_values_supported",
         "backchannel_logout_session_supported",
         "backchannel_logout_supported",
         "claims_parameter_supported",
@@ -68,8 +69,10 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "issuer",
         "jwks_uri",
         "prompt_values_supported",
+        "pushed_authorization_request_endpoint",
         "request_parameter_supported",
         "request_uri_parameter_supported",
+        "require_pushed_authorization_requests",
         "response_modes_supported",
         "response_types_supported",
         "revocation_endpoint",
@@ -102,9 +105,14 @@ async fn every_endpoint_that_is_named_answers(app: TestApp) {
         }
         let url = url.as_str().expect("a URL");
         assert!(url.starts_with(&format!("{}/", app.issuer())), "{name}: {url}");
-        let by_post =
-            ["token_endpoint", "introspection_endpoint", "revocation_endpoint", "device_authorization_endpoint"]
-                .contains(&name.as_str());
+        let by_post = [
+            "token_endpoint",
+            "introspection_endpoint",
+            "revocation_endpoint",
+            "device_authorization_endpoint",
+            "pushed_authorization_request_endpoint",
+        ];
+        let by_post = by_post.contains(&name.as_str());
         let request = if by_post { app.http.post(url) } else { app.http.get(url) };
         let answer = Answer::of(request.send().await.expect("the server answers")).await;
         // Each knows what is missing; none is missing itself.
@@ -172,10 +180,14 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
 
     assert_eq!(list(&document, "response_types_supported"), ["code"]);
     assert!(rp.authorize(&person, &pkce, &[("response_type", "code")]).await.param("code").is_some());
-    assert_eq!(list(&document, "response_modes_supported"), ["query", "form_post"]);
+    assert_eq!(
+        list(&document, "response_modes_supported"),
+        ["query", "form_post", "query.jwt", "form_post.jwt", "jwt"]
+    );
     for mode in list(&document, "response_modes_supported") {
         let page = rp.authorize(&person, &pkce, &[("response_mode", &mode)]).await;
-        assert!(page.param("code").is_some() || page.posts().1.contains_key("code"), "{mode}");
+        let member = if mode.ends_with("jwt") { "response" } else { "code" };
+        assert!(page.param(member).is_some() || page.posts().1.contains_key(member), "{mode}");
     }
     assert_eq!(list(&document, "code_challenge_methods_supported"), ["S256"]);
     assert_eq!(list(&document, "prompt_values_supported"), ["none", "login", "consent", "select_account"]);

@@ -64,6 +64,7 @@ fn waiting(app: &TestApp) -> PendingRequest {
         params: Params::parse(b"client_id=web&state=%22%27%3B--").expect("parameters"),
         hint: None,
         chosen_session: None,
+        pushed: None,
         created_at: app.clock.now(),
         expires_at: app.clock.now().plus(Duration::from_secs(60)),
     }

@@ -1,0 +1,119 @@
+//! Authorization responses as signed JWTs (JARM).
+
+use grantor::types::{Algorithm, Clock};
+use serde_json::{Value, json};
+
+use super::id_token::verified;
+use crate::each_database;
+use crate::support::party::decode;
+use crate::support::{Page, Pkce, TestApp};
+
+each_database!(
+    a_code_comes_in_a_signed_jwt_and_in_nothing_else,
+    an_error_comes_in_one_too,
+    it_is_signed_with_the_algorithm_of_the_client,
+    a_code_does_not_travel_in_a_fragment,
+    a_signed_response_is_no_id_token,
+);
+
+/// The JWT of an answer, however it travels: it is the only parameter (JARM §2.3).
+fn response(page: &Page, mode: &str) -> String {
+    if mode == "form_post.jwt" {
+        let (action, fields) = page.posts();
+        assert_eq!(action, "https://app.example/callback");
+        assert_eq!(fields.len(), 1, "{fields:?}");
+        return fields["response"].clone();
+    }
+    let url = url::Url::parse(&page.url).expect("a URL");
+    let names: Vec<_> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert!(page.url.starts_with("https://app.example/callback?") && url.fragment().is_none(), "{page:?}");
+    assert_eq!(names, ["response"], "{page:?}");
+    page.param("response").expect("there is one")
+}
+
+const MODES: [&str; 3] = ["jwt", "query.jwt", "form_post.jwt"];
+
+async fn a_code_comes_in_a_signed_jwt_and_in_nothing_else(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let person = app.person();
+    rp.sign_in_with(&person, "ada", &[]).await;
+    for mode in MODES {
+        let pkce = Pkce::new();
+        let page = rp.authorize(&person, &pkce, &[("response_mode", mode), ("state", "a&b=\"c\" ")]).await;
+        let jwt = response(&page, mode);
+        // JARM §2.4
+        let claims = verified(&app, &jwt, "web").await.expect("the signature, iss, aud and exp are right");
+        let mut names: Vec<_> = claims.as_object().expect("claims").keys().map(String::as_str).collect();
+        names.sort_unstable();
+        // RFC 9207 §2.4: `iss` stands inside alone.
+        assert_eq!(names, ["aud", "code", "exp", "iss", "state"]);
+        assert_eq!((&claims["iss"], &claims["aud"]), (&json!(app.issuer()), &json!("web")));
+        assert_eq!(claims["state"], "a&b=\"c\" ");
+        // §2.1: ten minutes at most.
+        assert_eq!(claims["exp"], app.clock.now().secs() + 300);
+        assert_eq!(decode(&jwt).0["alg"], "RS256", "JARM §3: the default");
+        rp.redeem(claims["code"].as_str().expect("a code"), &pkce).await.expect_tokens();
+    }
+}
+
+async fn an_error_comes_in_one_too(app: TestApp) {
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    for mode in MODES {
+        for (error, changes) in [
+            ("login_required", ("prompt", "none")),
+            ("invalid_scope", ("scope", "admin")),
+            ("unsupported_response_type", ("response_type", "token")),
+        ] {
+            let page = rp.authorize(&person, &pkce, &[("response_mode", mode), changes]).await;
+            let claims = verified(&app, &response(&page, mode), "web").await.expect("the signature is right");
+            assert_eq!(claims["error"], error, "{mode}");
+            assert!(claims["error_description"].as_str().is_some_and(|text| text.len() > 10));
+            assert_eq!((&claims["state"], claims.get("code")), (&json!("a state"), None));
+        }
+        let page = rp.authorize(&person, &pkce, &[("response_mode", mode)]).await;
+        let page = person.cancel(&page).await;
+        let claims = verified(&app, &response(&page, mode), "web").await.expect("the signature is right");
+        assert_eq!(claims["error"], "access_denied");
+    }
+}
+
+async fn it_is_signed_with_the_algorithm_of_the_client(app: TestApp) {
+    let es256 = |client: &mut grantor::types::ClientMetadata| {
+        client.authorization_signed_response_alg = Some(Algorithm::Es256);
+    };
+    let rp = app.client("web").with(es256).create().await;
+    let page = rp.authorize(&app.person(), &Pkce::new(), &[("response_mode", "jwt"), ("prompt", "none")]).await;
+    let jwt = response(&page, "jwt");
+    assert_eq!(decode(&jwt).0["alg"], "ES256");
+    verified(&app, &jwt, "web").await.expect("the signature is right");
+    let document = app.get("/.well-known/openid-configuration").await.json();
+    assert_eq!(document["authorization_signing_alg_values_supported"], json!(["ES256", "RS256"]));
+
+    // JARM §3: "The algorithm none is not allowed"; nor is a secret's.
+    let mut metadata = app.store.client(&"web".parse().unwrap()).await.unwrap().expect("it is there").metadata.clone();
+    assert!(metadata.set("authorization_signed_response_alg", Value::from("none")).is_err());
+    metadata.authorization_signed_response_alg = Some(Algorithm::Hs256);
+    assert!(metadata.validate().is_err());
+}
+
+async fn a_code_does_not_travel_in_a_fragment(app: TestApp) {
+    let rp = app.client("web").create().await;
+    for mode in ["fragment.jwt", "fragment", "JWT", "query.jwt ", "jwt query"] {
+        let page = rp.authorize(&app.person(), &Pkce::new(), &[("response_mode", mode)]).await;
+        super::authorize::refused_at_the_client(&app, &page, "invalid_request", mode);
+    }
+}
+
+async fn a_signed_response_is_no_id_token(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    rp.sign_in_with(&person, "ada", &[]).await;
+    let jwt = response(&rp.authorize(&person, &pkce, &[("response_mode", "jwt")]).await, "jwt");
+    let page = rp.authorize(&person, &pkce, &[("id_token_hint", &jwt)]).await;
+    super::authorize::refused_at_the_client(&app, &page, "invalid_request", "a response as a hint");
+    rp.userinfo(&jwt).await.expect_error("invalid_token");
+    app.introspect(&jwt).await.expect_inactive();
+}
