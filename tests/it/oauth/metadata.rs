@@ -58,6 +58,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "claims_parameter_supported",
         "claims_supported",
         "code_challenge_methods_supported",
+        "device_authorization_endpoint",
         "end_session_endpoint",
         "frontchannel_logout_session_supported",
         "frontchannel_logout_supported",
