@@ -80,7 +80,7 @@ impl App {
         let config = Arc::new(config);
         let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
         let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
-        jobs.start("key rotation", jobs::key_rotation::run(keeper, clock, node));
+        jobs.start("rotating the signing keys", jobs::key_rotation::run(keeper, clock, node));
         let outbox = Outbox {
             config: config.clone(),
             store: store.clone(),

@@ -3,6 +3,7 @@
 //! One file a section. Everything is checked before anything starts, and every problem is told at once.
 //! `config.example.toml` shows each key with its default.
 
+pub mod about;
 pub mod authorization;
 pub mod client_authentication;
 pub mod database;
@@ -32,6 +33,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use about::About;
 pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
@@ -59,6 +61,7 @@ use reader::Reader;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub server: Server,
+    pub about: About,
     pub tls: Tls,
     pub database: Database,
     pub seal: Seal,
@@ -117,6 +120,7 @@ impl Config {
         let mut reader = Reader::new(layers);
         let mut config = Self {
             server: reader.section("server"),
+            about: reader.section("about"),
             tls: reader.section("tls"),
             database: reader.section("database"),
             seal: reader.section("seal"),

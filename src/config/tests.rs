@@ -48,6 +48,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
         }
     };
     check("server", section::keys_of::<Server>());
+    check("about", section::keys_of::<About>());
     check("tls", section::keys_of::<Tls>());
     check("database", section::keys_of::<Database>());
     check("seal", section::keys_of::<Seal>());
@@ -265,6 +266,8 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[server]\nname = \"a\\nb\"", ":2: server.name: must have 1 to 64"),
         ("[server]\nmax_body_bytes = 10", ":2: server.max_body_bytes: must be between 1024 and"),
         ("[server]\nrequest_timeout = \"0s\"", ":2: server.request_timeout: must be between \"1s\" and \"10m\""),
+        ("[about]\nterms = \"terms.html\"", ":2: about.terms: must be the URL of a page"),
+        ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),
         (
             "[server]\nissuer = \"http://localhost\"\n[tls]\ncert = \"c\"\nkey = \"k\"",

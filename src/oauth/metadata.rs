@@ -22,7 +22,7 @@ pub fn document(cx: &Context) -> Value {
     let mut claims: BTreeSet<&str> = CLAIMS_OF_SCOPE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
     claims.extend(["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]);
 
-    json!({
+    let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.url("/oauth/authorize"),
         "token_endpoint": issuer.url("/oauth/token"),
@@ -42,6 +42,10 @@ pub fn document(cx: &Context) -> Value {
         "frontchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "claims_supported": claims,
+        // No aggregated or distributed ones (OpenID Connect Core §5.6).
+        "claim_types_supported": ["normal"],
+        // What the pages are written in.
+        "ui_locales_supported": ["en"],
         "response_types_supported": ["code"],
         "response_modes_supported": ResponseMode::NAMES,
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
@@ -66,5 +70,9 @@ pub fn document(cx: &Context) -> Value {
         "request_parameter_supported": false,
         // Its default is true (OpenID Connect Discovery §3).
         "request_uri_parameter_supported": false,
-    })
+    });
+    for (name, url) in cx.config.about.members() {
+        document[name] = url.into();
+    }
+    document
 }

@@ -23,14 +23,14 @@ each_database!(
 );
 
 /// The command line on the database of a running server.
-struct Beside<'a> {
-    app: &'a TestApp,
-    place: Place,
+pub struct Beside<'a> {
+    pub app: &'a TestApp,
+    pub place: Place,
     database: String,
 }
 
 impl<'a> Beside<'a> {
-    fn new(app: &'a TestApp) -> Self {
+    pub fn new(app: &'a TestApp) -> Self {
         let database = match app.config.database.url.as_ref().expect("tests name their database") {
             DatabaseUrl::Sqlite(file) => format!("sqlite:{}", file.display()),
             DatabaseUrl::Postgres(url) => url.expose_secret().to_owned(),
@@ -38,7 +38,7 @@ impl<'a> Beside<'a> {
         Self { app, place: Place::new(), database }
     }
 
-    async fn run(&self, arguments: &[&str], stdin: &str) -> Done {
+    pub async fn run(&self, arguments: &[&str], stdin: &str) -> Done {
         // The clock of the tests stands still, that of the program does not: it is always a little behind.
         let arguments = [&["--database", self.database.as_str()], arguments].concat();
         let done = tokio::task::block_in_place(|| self.place.run_with(&arguments, stdin));
@@ -46,7 +46,7 @@ impl<'a> Beside<'a> {
         done
     }
 
-    async fn ok(&self, arguments: &[&str]) -> String {
+    pub async fn ok(&self, arguments: &[&str]) -> String {
         self.run(arguments, "").await.expect_ok()
     }
 }

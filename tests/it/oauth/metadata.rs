@@ -13,6 +13,7 @@ use crate::support::{Answer, Pkce, TestApp};
 
 each_database!(
     both_documents_are_one_and_name_this_issuer,
+    pages_about_the_server_are_named_where_there_are_any,
     every_endpoint_that_is_named_answers,
     every_grant_and_way_to_authenticate_is_as_it_says,
     every_choice_at_the_authorization_endpoint_is_as_it_says,
@@ -55,6 +56,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "authorization_signing_alg_values_supported",
         "backchannel_logout_session_supported",
         "backchannel_logout_supported",
+        "claim_types_supported",
         "claims_parameter_supported",
         "claims_supported",
         "code_challenge_methods_supported",
@@ -84,6 +86,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "token_endpoint",
         "token_endpoint_auth_methods_supported",
         "token_endpoint_auth_signing_alg_values_supported",
+        "ui_locales_supported",
         "userinfo_endpoint",
     ];
     assert_eq!(document.as_object().expect("an object").keys().collect::<Vec<_>>(), known);
@@ -96,6 +99,18 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
     // A Host header of somebody's choosing changes none of it.
     let request = app.http.get(format!("{}{OPENID}", app.url)).header("host", "evil.example");
     assert_eq!(Answer::of(request.send().await.expect("the server answers")).await.body, openid.body);
+}
+
+async fn pages_about_the_server_are_named_where_there_are_any(app: TestApp) {
+    let page = |name: &str| format!("https://example.com/{name}");
+    let (documentation, policy, terms) = (page("developers"), page("policy"), page("terms"));
+    let about = format!("[about]\ndocumentation = {documentation:?}\npolicy = {policy:?}\nterms = {terms:?}");
+    let document = app.another(&about).await.get(OAUTH).await.json();
+    for (name, url) in [("service_documentation", documentation), ("op_policy_uri", policy), ("op_tos_uri", terms)] {
+        assert_eq!(document[name], url);
+        // The document of a server that has none is looked at as a whole above.
+        assert_eq!(app.get(OAUTH).await.json().get(name), None);
+    }
 }
 
 async fn every_endpoint_that_is_named_answers(app: TestApp) {
@@ -202,6 +217,10 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
         };
         assert!(expected, "{prompt}: {page:?}");
     }
+    // The sign-in page says which language it is in, whichever is asked for.
+    let page = rp.authorize(&app.person(), &pkce, &[("ui_locales", "de fr")]).await;
+    let locales = list(&document, "ui_locales_supported");
+    assert!(locales.iter().all(|locale| page.body.contains(&format!("<html lang=\"{locale}\">"))), "{}", page.body);
     // RFC 9207 §3
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     assert_eq!(rp.authorize(&person, &pkce, &[]).await.param("iss").as_deref(), Some(app.issuer()));
@@ -263,6 +282,11 @@ async fn every_scope_and_claim_is_as_it_says(app: TestApp) {
         .flat_map(|claims| claims.as_object().expect("claims").keys().cloned())
         .collect();
     assert_eq!(told, supported);
+    // OpenID Connect Core §5.6: each is asserted by us, and none refers to somebody else's word.
+    assert_eq!(list(&document, "claim_types_supported"), ["normal"]);
+    for reference in ["_claim_names", "_claim_sources"] {
+        assert_eq!((claims.get(reference), userinfo.get(reference)), (None, None));
+    }
 }
 
 async fn an_issuer_with_a_path_has_everything_under_it(app: TestApp) {

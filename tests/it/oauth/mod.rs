@@ -13,6 +13,8 @@ mod device;
 mod id_token;
 mod introspection;
 mod jarm;
+mod key_revocation;
+mod key_rotation;
 mod keys;
 mod logout_back_channel;
 mod logout_front_channel;

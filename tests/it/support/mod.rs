@@ -16,6 +16,7 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod rows;
+pub mod signing_keys;
 pub mod website;
 
 pub use app::{Engine, TestApp};
