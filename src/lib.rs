@@ -1,7 +1,7 @@
 //! Grantor: an OAuth 2.1 authorization server and OpenID Provider.
 //!
 //! Imports go downwards only (a test holds it):
-//! `types` <- {`config`, `crypto`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
+//! `types` <- {`config`, `crypto`, `outgoing`, `store`} <- {`oauth`, `account`} <- {`web`, `jobs`} <- `app` <- `cli`.
 //! `telemetry` stands above `config` alone. `demo` is a stranger: a relying party that `cli` starts.
 //! `docs/architecture.md` is the map.
 
@@ -16,6 +16,7 @@ pub mod crypto;
 pub mod demo;
 pub mod jobs;
 pub mod oauth;
+pub mod outgoing;
 pub mod store;
 pub mod telemetry;
 pub mod types;

@@ -12,11 +12,12 @@ use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, access_token, refresh_token};
-use grantor::oauth::{Context, Keys, introspect};
+use grantor::oauth::{ClientKeys, Context, Keys, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
-    Algorithm, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Timestamp, TokenId, UserId,
+    Algorithm, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Terms, Timestamp, TokenId,
+    UserId,
 };
 use tokio::runtime::Runtime;
 
@@ -92,8 +93,8 @@ impl World {
         data::prepare(config).expect("a data directory");
         let ring = data::key_ring(config, &*rng).expect("a key ring");
         let store = data::open_store(config, Arc::new(Stopped(now))).await.expect("a database");
-        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         store.read_changes().await.expect("the feed is read");
+        let keys = Keys::open(&store, ring, &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         // Before the tokens that it shall not kill.
         register_both(&store, Timestamp::from_secs(now.secs() - 60)).await;
         // A look-up in an empty set would cost nothing.
@@ -111,6 +112,7 @@ impl World {
             user: UserId::new(uuid_v4(&*rng)),
             session: SessionId::new(uuid_v4(&*rng)),
             scope: Scope::from("notes:read"),
+            terms: Terms::default(),
             offline: false,
             refreshable: true,
             nonce: None,
@@ -119,9 +121,12 @@ impl World {
             rotated_at: now,
             refresh_expires_at: now.plus(config.refresh.idle(&machine)),
             refresh_key: keys.active(Algorithm::Hs256, now).expect("a key for refresh tokens").kid().to_owned(),
+            sender_key: None,
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
-        let cx = Context { config: Arc::new(config.clone()), store, keys, rng, now };
+        let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime));
+        let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::config::{ACCESS_TOKEN_CEILING, Config, DatabaseUrl};
 use crate::crypto::random::token;
 use crate::crypto::{KeyRing, Random};
+use crate::outgoing::{self, Outgoing};
 use crate::store::{Location, Options, Store};
 use crate::types::Clock;
 
@@ -92,6 +93,23 @@ pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
         DatabaseUrl::Postgres(_) => format!("the database {url} cannot be opened"),
         DatabaseUrl::Sqlite(path) => format!("the database {} cannot be opened", path.display()),
     })
+}
+
+/// The client for what is fetched from others.
+///
+/// # Errors
+/// When the file of its authorities cannot be used.
+pub fn outgoing(config: &Config) -> anyhow::Result<Outgoing> {
+    let settings = &config.outgoing;
+    let extra_ca = settings.extra_ca.as_ref().map(fs::read).transpose();
+    let named = || settings.extra_ca.iter().map(|path| path.display().to_string()).collect::<String>();
+    let options = outgoing::Options {
+        allow: settings.allow.clone(),
+        extra_ca: extra_ca.with_context(|| format!("outgoing.extra_ca {}", named()))?,
+        timeout: settings.timeout,
+        max_bytes: settings.max_bytes,
+    };
+    Outgoing::new(&options).map_err(|why| anyhow!("outgoing.extra_ca {}: {why}", named()))
 }
 
 /// Makes the file that SQLite will fill, and the one beside it that the store locks, for their owner alone (SQLite's

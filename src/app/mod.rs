@@ -2,6 +2,7 @@
 
 pub mod data;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::oauth::Keys;
+use crate::jobs::outbox::Outbox;
+use crate::oauth::{ClientKeys, Keeper, Keys};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -47,8 +49,7 @@ pub struct App {
     config: Arc<Config>,
     store: Store,
     router: Router,
-    /// They end when this is dropped.
-    jobs: JoinSet<()>,
+    jobs: Jobs,
 }
 
 impl App {
@@ -63,14 +64,33 @@ impl App {
         let now = ambient.clock.now();
         let keys = Keys::open(&store, ring, &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
-        store.read_changes().await.map_err(|fault| anyhow!("{fault}"))?;
+        jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
-        let mut jobs = JoinSet::new();
-        jobs.spawn(jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval));
+        let outgoing = data::outgoing(&config)?;
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime));
+
+        let mut jobs = Jobs::default();
+        jobs.start(
+            "following the change feed",
+            jobs::feed::run(store.clone(), keys.clone(), config.feed.poll_interval),
+        );
         let node = random::token(&*ambient.rng, 16);
-        jobs.spawn(jobs::cleanup::run(store.clone(), ambient.clock.clone(), node));
+        jobs.start("housekeeping", jobs::cleanup::run(store.clone(), ambient.clock.clone(), node.clone()));
 
         let config = Arc::new(config);
+        let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
+        let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
+        jobs.start("key rotation", jobs::key_rotation::run(keeper, clock, node));
+        let outbox = Outbox {
+            config: config.clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            rng: ambient.rng.clone(),
+            clock: ambient.clock.clone(),
+            client_keys: client_keys.clone(),
+            outgoing,
+        };
+        jobs.start("delivering the outbox", jobs::outbox::run(outbox));
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),
@@ -81,6 +101,7 @@ impl App {
             config: config.clone(),
             store: store.clone(),
             keys,
+            client_keys,
             accounts,
             request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,
@@ -100,45 +121,76 @@ impl App {
     /// Serves until `shutdown` is ready, then finishes the requests in flight.
     ///
     /// # Errors
-    /// When the address is taken, or the certificate cannot be used.
-    pub async fn serve(
-        mut self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> anyhow::Result<()> {
+    /// When the certificate cannot be used, or a job has ended: what it did, nobody does any more.
+    pub async fn serve(mut self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let handle = Handle::new();
-        let stopping = handle.clone();
-        let patience = self.config.server.shutdown_timeout;
-        tokio::spawn(async move {
-            shutdown.await;
+        let serving = accept(self.config.clone(), self.router.clone(), listener, handle.clone());
+        let stopping = async {
+            let why = tokio::select! {
+                () = shutdown => Ok(()),
+                Some(job) = self.jobs.ended() => {
+                    Err(anyhow!("{job} has ended, which it never should: start the server again"))
+                }
+            };
             tracing::info!("stopping: requests in flight are finished first");
-            stopping.graceful_shutdown(Some(patience));
-        });
-        listener.set_nonblocking(true)?;
-        let service = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
-        match self.config.tls.files() {
-            None => {
-                let mut server = axum_server::from_tcp(listener)?.handle(handle);
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-                server.serve(service).await?;
-            }
-            Some((cert, key)) => {
-                let tls = RustlsConfig::from_pem_file(cert, key).await;
-                let tls = tls.with_context(|| format!("tls.cert {} or tls.key {}", cert.display(), key.display()))?;
-                let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-                server.serve(service).await?;
-            }
-        }
+            handle.graceful_shutdown(Some(self.config.server.shutdown_timeout));
+            Ok(why)
+        };
+        let ((), why) = tokio::try_join!(serving, stopping)?;
         self.stop().await;
-        Ok(())
+        why
     }
 
     /// Ends the jobs and closes the database.
     pub async fn stop(&mut self) {
-        self.jobs.shutdown().await;
+        self.jobs.running.shutdown().await;
         self.store.close().await;
     }
+}
+
+/// What goes on beside the requests, by name. All of it ends when this is dropped.
+#[derive(Default)]
+struct Jobs {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Jobs {
+    fn start(&mut self, name: &'static str, job: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.running.spawn(job).id(), name);
+    }
+
+    /// The first that ends, in whatever way.
+    async fn ended(&mut self) -> Option<&'static str> {
+        let id = self.running.join_next_with_id().await?.map_or_else(|error| error.id(), |(id, ())| id);
+        Some(self.names.remove(&id).unwrap_or("a job"))
+    }
+}
+
+/// Answers requests until `handle` says that it is enough.
+async fn accept(
+    config: Arc<Config>,
+    router: Router,
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+) -> anyhow::Result<()> {
+    listener.set_nonblocking(true)?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    match config.tls.files() {
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            server.serve(service).await?;
+        }
+        Some((cert, key)) => {
+            let tls = RustlsConfig::from_pem_file(cert, key).await;
+            let tls = tls.with_context(|| format!("tls.cert {} or tls.key {}", cert.display(), key.display()))?;
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            server.serve(service).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Listens, with an error that names the address.

@@ -7,6 +7,7 @@ mod admin;
 pub mod client;
 pub mod demo;
 mod input;
+pub mod keys;
 mod migrate;
 mod output;
 pub mod serve;
@@ -71,6 +72,9 @@ enum Command {
     /// Create and manage users.
     #[command(subcommand, arg_required_else_help = true)]
     User(user::Command),
+    /// List, rotate and revoke the keys that sign tokens.
+    #[command(subcommand, arg_required_else_help = true)]
+    Keys(keys::Command),
 }
 
 /// Runs the command line of this process.
@@ -109,6 +113,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::Migrate => migrate::run(&overrides).await,
         Command::Client(command) => client::run(command, &overrides).await,
         Command::User(command) => user::run(command, &overrides).await,
+        Command::Keys(command) => keys::run(command, &overrides).await,
     }
 }
 

@@ -8,22 +8,40 @@ use serde::de::{Error, Visitor};
 
 /// For `#[serde(deserialize_with)]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    struct Text;
+    deserializer.deserialize_str(Text)
+}
 
-    impl Visitor<'_> for Text {
-        type Value = Duration;
+/// As `deserialize`, or `"off"`.
+pub fn or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    deserializer.deserialize_str(OrOff)
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a duration with its unit, such as \"500ms\", \"10m\" or \"30d\"")
-        }
+struct Text;
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-            humantime::parse_duration(text)
-                .map_err(|why| E::custom(format!("is not a duration such as \"10m\": {why}")))
-        }
+impl Visitor<'_> for Text {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration with its unit, such as \"500ms\", \"10m\" or \"30d\"")
     }
 
-    deserializer.deserialize_str(Text)
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        humantime::parse_duration(text).map_err(|why| E::custom(format!("is not a duration such as \"10m\": {why}")))
+    }
+}
+
+struct OrOff;
+
+impl Visitor<'_> for OrOff {
+    type Value = Option<Duration>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration with its unit, such as \"90d\", or \"off\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<Duration>, E> {
+        if text == "off" { Ok(None) } else { Text.visit_str(text).map(Some) }
+    }
 }
 
 pub const fn days(count: u64) -> Duration {

@@ -10,7 +10,7 @@ use super::section::{Found, Section};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Feed {
-    /// How often the change feed is read, where the database does not notify.
+    /// How often the change feed is read at the least; PostgreSQL announces changes, too.
     #[serde(deserialize_with = "duration::deserialize")]
     pub poll_interval: Duration,
     /// How old the last reading may be before each introspection asks the database.

@@ -4,6 +4,7 @@
 //! `config.example.toml` shows each key with its default.
 
 pub mod authorization;
+pub mod client_authentication;
 pub mod database;
 pub mod device;
 mod duration;
@@ -13,6 +14,7 @@ pub mod issuer;
 pub mod keys;
 mod layers;
 pub mod log;
+pub mod outgoing;
 pub mod overrides;
 pub mod password;
 mod reader;
@@ -31,6 +33,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use authorization::Authorization;
+pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
 pub use device::Device;
 pub use error::{ConfigError, Problem, Source};
@@ -38,6 +41,7 @@ pub use feed::Feed;
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
+pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
 pub use refresh::Refresh;
@@ -46,7 +50,7 @@ pub use seal::Seal;
 pub use server::Server;
 pub use session::Session;
 pub use tls::Tls;
-pub use tokens::{ACCESS_TOKEN_CEILING, Tokens};
+pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
 
 use layers::Layers;
 use reader::Reader;
@@ -67,6 +71,8 @@ pub struct Config {
     pub password: Password,
     pub keys: Keys,
     pub feed: Feed,
+    pub client_authentication: ClientAuthentication,
+    pub outgoing: Outgoing,
     pub log: Log,
 }
 
@@ -123,6 +129,8 @@ impl Config {
             password: reader.section("password"),
             keys: reader.section("keys"),
             feed: reader.section("feed"),
+            client_authentication: reader.section("client_authentication"),
+            outgoing: reader.section("outgoing"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.

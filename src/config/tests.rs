@@ -60,6 +60,8 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("password", section::keys_of::<Password>());
     check("keys", section::keys_of::<Keys>());
     check("feed", section::keys_of::<Feed>());
+    check("client_authentication", section::keys_of::<ClientAuthentication>());
+    check("outgoing", section::keys_of::<Outgoing>());
     check("log", section::keys_of::<Log>());
     assert_eq!(section::keys_of::<Feed>(), Some(["poll_interval", "max_staleness"].as_slice()));
     assert_eq!(section::keys_of::<Scopes>(), None);
@@ -228,6 +230,8 @@ fn values_at_the_edge_are_accepted() {
         "[password]\nmin_length = 64\nmemory_kib = 65536\niterations = 1",
         "[keys]\nalgorithms = [\"RS256\", \"ES384\"]\n[tokens]\naccess_token_algorithm = \"ES384\"",
         "[keys]\nalgorithms = [\"RS256\", \"ES256\", \"EdDSA\", \"PS256\", \"ES384\"]",
+        "[keys]\nrotate_every = \"1h\"\npublish_before = \"10m\"",
+        "[keys]\nrotate_every = \"off\"\npublish_before = \"30d\"",
         "[scopes.\"https://api.example/read\"]\ntitle = \"Read\"\n[scopes.x]\ntitle = \"X\"\ndetail = \"More.\"",
         "[log]\nformat = \"json\"\nfilter = \"warn,grantor=debug\"",
         "[seal]\nfile = \"/run/seal\"",
@@ -244,6 +248,7 @@ fn values_at_the_edge_are_accepted() {
     let config = Config::parse("[tls]\ncert = \"c\"\nkey = \"k\"").unwrap();
     assert_eq!(config.server.issuer.as_str(), "https://localhost:8080");
     assert_eq!(Config::default().keys.algorithms, [Algorithm::Es256, Algorithm::Rs256]);
+    assert_eq!(Config::parse("[keys]\nrotate_every = \"off\"").unwrap().keys.rotate_every, None);
 }
 
 #[test]
@@ -315,8 +320,25 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[keys]\nalgorithms = [\"ES256\"]", ":2: keys.algorithms: must have \"RS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"HS256\"]", ":2: keys.algorithms: must not have \"HS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"RS256\"]", ":2: keys.algorithms: names one twice"),
+        ("[keys]\nrotate_every = \"59m\"", ":2: keys.rotate_every: must be between \"1h\" and"),
+        ("[keys]\nrotate_every = \"never\"", ":2: keys.rotate_every: is not a duration"),
+        ("[keys]\nrotate_every = 90", ":2: keys.rotate_every: invalid type: integer `90`, expected a duration"),
+        ("[keys]\nrotate_every = \"1d\"", ":2: keys.rotate_every: must be longer than keys.publish_before"),
+        ("[keys]\npublish_before = \"9m\"", ":2: keys.publish_before: must be between \"10m\" and \"30days\""),
+        ("[keys]\npublish_before = \"off\"", ":2: keys.publish_before: is not a duration"),
         ("[feed]\npoll_interval = \"3s\"", ":2: feed.poll_interval: must be shorter than"),
         ("[feed]\npoll_interval = \"1ms\"", ":2: feed.poll_interval: must be between"),
+        (
+            "[outgoing]\nallow = [\"10.0.0.0/33\"]",
+            ":2: outgoing.allow: \"10.0.0.0/33\" is not a range of IP addresses, such as",
+        ),
+        ("[outgoing]\ntimeout = \"0s\"", ":2: outgoing.timeout: must be between"),
+        ("[outgoing]\nmax_bytes = 10", ":2: outgoing.max_bytes: must be between"),
+        ("[outgoing]\ncache_lifetime = \"1s\"", ":2: outgoing.cache_lifetime: must be between"),
+        (
+            "[client_authentication]\nmax_assertion_lifetime = \"2h\"",
+            ":2: client_authentication.max_assertion_lifetime: must be between",
+        ),
         ("[log]\nfilter = \"grantor=loud\"", ":2: log.filter: is not a filter"),
         ("[[server]]\nname = \"x\"", ":1: server: is a section: write it as [server]"),
     ] {

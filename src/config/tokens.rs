@@ -11,6 +11,9 @@ use crate::types::{Algorithm, Client};
 /// No access token lives longer, whatever server or client are set to: what is revoked must be remembered that long.
 pub const ACCESS_TOKEN_CEILING: Duration = Duration::from_hours(1);
 
+/// No ID token lives longer: so long the key that signed it is published.
+pub const ID_TOKEN_CEILING: Duration = duration::days(1);
+
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tokens {
@@ -44,7 +47,7 @@ impl Section for Tokens {
     fn check(&self, found: &mut Found) {
         const SECOND: Duration = Duration::from_secs(1);
         found.duration("access_token_lifetime", self.access_token_lifetime, SECOND..=ACCESS_TOKEN_CEILING);
-        found.duration("id_token_lifetime", self.id_token_lifetime, SECOND..=duration::days(1));
+        found.duration("id_token_lifetime", self.id_token_lifetime, SECOND..=ID_TOKEN_CEILING);
         if !self.access_token_algorithm.is_asymmetric() {
             found.refuse("access_token_algorithm", "must be asymmetric, such as \"ES256\": resource servers verify it");
         }

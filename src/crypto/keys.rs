@@ -28,7 +28,7 @@ const HS256_BYTES: usize = 32;
 /// What can go wrong with a key. Never the fault of a client.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("not the private key of {0}: {1}")]
+    #[error("not a key of {0}: {1}")]
     Rejected(Algorithm, String),
     #[error("no {0} key could be made")]
     NotGenerated(Algorithm),
@@ -173,6 +173,22 @@ impl VerifyingKey {
         serde_json::to_value(self.jwk()?).ok()
     }
 
+    /// A key that was published, from its JWK.
+    ///
+    /// # Errors
+    /// When it is not the public half of a key of this algorithm.
+    pub fn from_jwk(kid: String, algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        provider::install();
+        let rejected = |why: String| KeyError::Rejected(algorithm, why);
+        let jwk: Jwk = serde_json::from_str(jwk).map_err(|why| rejected(why.to_string()))?;
+        // A secret must never be taken for a public key, nor a key of one algorithm for one of another.
+        if !algorithm.is_asymmetric() || jwk.common.key_algorithm != Some(jose(algorithm).into()) {
+            return Err(rejected("its JWK is of another algorithm".into()));
+        }
+        let key = DecodingKey::from_jwk(&jwk).map_err(|why| rejected(why.to_string()))?;
+        Ok(Self(Arc::new(Verifying { kid, algorithm, key })))
+    }
+
     /// The key as `jsonwebtoken` takes it.
     pub(super) fn decoding(&self) -> &DecodingKey {
         &self.0.key
@@ -291,6 +307,31 @@ mod tests {
             assert_eq!(jwk["alg"], algorithm.as_str());
             assert_eq!(jwk["kid"], "k1");
             assert_eq!(jwk["use"], "sig");
+        }
+    }
+
+    #[test]
+    fn a_published_key_verifies_what_its_private_half_signed() {
+        for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_asymmetric()) {
+            let key = fresh(algorithm);
+            let published = key.public_jwk().unwrap();
+            let public = VerifyingKey::from_jwk("k1".into(), algorithm, &published.to_string()).unwrap();
+            assert_eq!(public.public_jwk(), Some(published.clone()), "{algorithm}");
+            let token = jwt::sign(&key, TokenType::IdToken, &json!({ "sub": "ada" })).unwrap();
+            let verified = |by: &VerifyingKey| jwt::verify(&token, TokenType::IdToken, |_| Some(by));
+            assert_eq!(verified(&public), Ok(json!({ "sub": "ada" })), "{algorithm}");
+            let other = fresh(algorithm).public_jwk().unwrap();
+            let other = VerifyingKey::from_jwk("k1".into(), algorithm, &other.to_string()).unwrap();
+            assert!(verified(&other).is_err(), "{algorithm}");
+            for wrong in Algorithm::ALL.into_iter().filter(|wrong| *wrong != algorithm) {
+                assert!(VerifyingKey::from_jwk("k1".into(), wrong, &published.to_string()).is_err(), "{wrong}");
+            }
+        }
+        let secret = json!({ "kty": "oct", "k": "AAAA", "alg": "HS256" }).to_string();
+        for (algorithm, jwk) in
+            [(Algorithm::Hs256, secret.as_str()), (Algorithm::Es256, &secret), (Algorithm::Es256, "{}")]
+        {
+            assert!(VerifyingKey::from_jwk("k1".into(), algorithm, jwk).is_err(), "{jwk}");
         }
     }
 

@@ -11,10 +11,12 @@ pub enum TokenType {
     IdToken,
     /// Ours alone: nobody else reads it.
     RefreshToken,
+    /// OIDC Back-Channel Logout §2.4.
+    LogoutToken,
 }
 
 impl TokenType {
-    pub(super) const ALL: [Self; 3] = [Self::AccessToken, Self::IdToken, Self::RefreshToken];
+    pub(super) const ALL: [Self; 4] = [Self::AccessToken, Self::IdToken, Self::RefreshToken, Self::LogoutToken];
 
     /// The `typ` of its header.
     pub const fn as_str(self) -> &'static str {
@@ -22,6 +24,7 @@ impl TokenType {
             Self::AccessToken => "at+jwt",
             Self::IdToken => "JWT",
             Self::RefreshToken => "rt+jwt",
+            Self::LogoutToken => "logout+jwt",
         }
     }
 

@@ -3,42 +3,60 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::oauth::Keys;
-use crate::store::{Listener, Store};
+use crate::store::Store;
 use crate::types::Fault;
 
 /// Changes that follow each other this closely are read at once.
 const BURST: Duration = Duration::from_millis(5);
+
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 
 const FEED: &str = "the change feed cannot be read";
 const KEYS: &str = "the signing keys have changed, and cannot be loaded: those that were stay in use";
 
 /// Reads the feed for ever, at least every `poll`.
 pub async fn run(store: Store, keys: Arc<Keys>, poll: Duration) {
+    let (tell, told) = watch::channel(());
+    // Whatever it takes to listen, the poll goes on.
+    tokio::join!(listen(&store, &tell), follow(&store, &keys, told, poll));
+}
+
+/// Tells of every change by another process that is announced.
+async fn listen(store: &Store, tell: &watch::Sender<()>) {
+    loop {
+        if let Err(fault) = hear(store, tell).await {
+            tracing::debug!(%fault, "not told of changes; polling goes on");
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn hear(store: &Store, tell: &watch::Sender<()>) -> Result<(), Fault> {
+    let mut listener = store.listener().await?;
+    loop {
+        // At the beginning too: what was committed before it was announced to nobody here.
+        tell.send_replace(());
+        listener.heard().await?;
+    }
+}
+
+async fn follow(store: &Store, keys: &Keys, mut told: watch::Receiver<()>, poll: Duration) {
     let mut keys_changed = store.keys_changed();
-    let mut listener: Option<Listener> = None;
     let mut trouble = None;
     loop {
-        if listener.is_none() && trouble != Some(FEED) {
-            listener = store.listener().await.ok();
+        tokio::select! {
+            () = sleep(if trouble.is_some() { poll.min(RETRY) } else { poll }) => {}
+            _ = keys_changed.changed() => {}
+            _ = told.changed() => sleep(BURST).await,
         }
-        if let Err(fault) = wait(&mut listener, poll).await {
-            tracing::debug!(%fault, "not told of changes any more; polling goes on");
-            listener = None;
-            sleep(poll).await;
-        }
-        let followed = match store.read_changes().await {
-            Err(fault) => Err((FEED, fault)),
-            // The version is taken before the keys are read: what changes meanwhile is read the next time.
-            Ok(()) if keys_changed.has_changed().unwrap_or(false) => {
-                keys_changed.mark_unchanged();
-                let reloaded = keys.reload(&store).await.inspect_err(|_| keys_changed.mark_changed());
-                reloaded.map_err(|fault| (KEYS, fault))
-            }
-            Ok(()) => Ok(()),
-        };
+        told.mark_unchanged();
+        keys_changed.mark_unchanged();
+        let followed = catch_up(store, keys).await;
         // Said once when it begins, and once when it is over.
         match (&followed, trouble) {
             (Err((what, fault)), before) if before != Some(*what) => tracing::warn!(%fault, "{what}"),
@@ -49,22 +67,14 @@ pub async fn run(store: Store, keys: Arc<Keys>, poll: Duration) {
     }
 }
 
-/// Until somebody says that something changed, or it is time to look.
-async fn wait(listener: &mut Option<Listener>, poll: Duration) -> Result<(), Fault> {
-    let Some(listener) = listener else {
-        sleep(poll).await;
-        return Ok(());
-    };
-    tokio::select! {
-        () = sleep(poll) => Ok(()),
-        heard = listener.heard() => {
-            heard?;
-            let more = async {
-                loop {
-                    listener.heard().await?;
-                }
-            };
-            timeout(BURST, more).await.unwrap_or(Ok(()))
-        }
+/// Reads what is new, and loads the keys if they have changed.
+///
+/// # Errors
+/// When the database is away, or a key cannot be opened; with what that means.
+pub async fn catch_up(store: &Store, keys: &Keys) -> Result<(), (&'static str, Fault)> {
+    store.read_changes().await.map_err(|fault| (FEED, fault))?;
+    if store.lacks_keys() {
+        keys.reload(store).await.map_err(|fault| (KEYS, fault))?;
     }
+    Ok(())
 }

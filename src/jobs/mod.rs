@@ -2,3 +2,5 @@
 
 pub mod cleanup;
 pub mod feed;
+pub mod key_rotation;
+pub mod outbox;

@@ -14,7 +14,7 @@ use super::scope::{OFFLINE_ACCESS, requested, still_registered};
 use super::{Context, Error, resource};
 use crate::crypto::{Digest, Random, hash, random};
 use crate::store::{Decision, DeviceRequest, NewDevice, NewGrant};
-use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session};
+use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session, Terms};
 
 /// RFC 8628 §6.1: no vowels, so no words; no digits, so none that looks like a letter.
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -254,6 +254,7 @@ fn new_grant(cx: &Context, question: &Question, session: &Session) -> NewGrant {
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
+        terms: Terms::default(),
         offline,
         refreshable,
         nonce: None,
@@ -262,6 +263,7 @@ fn new_grant(cx: &Context, question: &Question, session: &Session) -> NewGrant {
         redirect_uri: String::new(),
         code_hash: request.code_hash,
         code_challenge: None,
+        sender_key: None,
         created_at: cx.now,
         code_expires_at: request.expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.

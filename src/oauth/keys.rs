@@ -10,18 +10,38 @@ use super::verified::Verified;
 use crate::crypto::random::{self, Random};
 use crate::crypto::{KeyRing, SigningKey, VerifyingKey};
 use crate::store::Store;
-use crate::types::{Algorithm, Fault, SealedKey, Timestamp};
+use crate::types::{Algorithm, Fault, KeyLife, PublicKey, SealedKey, Timestamp};
 
 /// A key and the times of its life.
 struct Key {
-    signing: SigningKey,
-    active_from: Timestamp,
-    retired_at: Option<Timestamp>,
+    life: KeyLife,
+    half: Half,
+}
+
+enum Half {
+    Signing(SigningKey),
+    /// All that is left of a key that is gone.
+    Verifying(VerifyingKey),
 }
 
 impl Key {
-    fn is_retired(&self, now: Timestamp) -> bool {
-        self.retired_at.is_some_and(|retired_at| retired_at <= now)
+    fn signing(&self) -> Option<&SigningKey> {
+        match &self.half {
+            Half::Signing(key) => Some(key),
+            Half::Verifying(_) => None,
+        }
+    }
+
+    fn verifying(&self) -> &VerifyingKey {
+        match &self.half {
+            Half::Signing(key) => key.verifying(),
+            Half::Verifying(key) => key,
+        }
+    }
+
+    fn may_sign(&self, algorithm: Algorithm, now: Timestamp) -> bool {
+        let is_retired = self.life.retired_at.is_some_and(|retired_at| retired_at <= now);
+        self.life.algorithm == algorithm && !is_retired
     }
 }
 
@@ -36,10 +56,11 @@ pub struct KeySet {
 impl KeySet {
     fn new(mut keys: Vec<Key>) -> Self {
         // The newest active key of an algorithm signs.
-        keys.sort_by_key(|key| std::cmp::Reverse(key.active_from));
-        let by_id = keys.iter().enumerate().map(|(at, key)| (key.signing.kid().to_owned(), at)).collect();
-        // RFC 7517 §5; symmetric keys have no public half and never stand in it.
-        let published: Vec<_> = keys.iter().filter_map(|key| key.signing.public_jwk()).collect();
+        keys.sort_by_key(|key| std::cmp::Reverse(key.life.active_from));
+        let by_id = keys.iter().enumerate().map(|(at, key)| (key.life.id.clone(), at)).collect();
+        // RFC 7517 §5; symmetric keys have no public half and never stand in it. No token is good that was signed by a
+        // key which is gone.
+        let published: Vec<_> = keys.iter().filter_map(|key| key.signing()?.public_jwk()).collect();
         let jwks = serde_json::json!({ "keys": published }).to_string().into();
         Self { keys, by_id, jwks, verified: Verified::new() }
     }
@@ -50,21 +71,25 @@ impl KeySet {
     /// # Errors
     /// When there is none, which start-up rules out for every algorithm that can be configured.
     pub fn active(&self, algorithm: Algorithm, now: Timestamp) -> Result<&SigningKey, Fault> {
-        let in_use = |key: &&Key| key.signing.algorithm() == algorithm && !key.is_retired(now);
-        let mut newest_first = self.keys.iter().filter(in_use);
-        let active = newest_first.clone().find(|key| key.active_from <= now);
+        let mut newest_first = self.keys.iter().filter(|key| key.may_sign(algorithm, now));
+        let active = newest_first.clone().find(|key| key.life.active_from <= now);
         let key = active.or_else(|| newest_first.next_back());
-        key.map(|key| &key.signing).ok_or_else(|| Fault::because(format!("there is no active {algorithm} key")))
+        key.and_then(Key::signing).ok_or_else(|| Fault::because(format!("there is no active {algorithm} key")))
     }
 
-    /// A key by its id, whatever its age.
+    /// A key by its id, whatever its age, unless it is gone.
     pub fn signing(&self, kid: &str) -> Option<&SigningKey> {
-        self.by_id.get(kid).map(|at| &self.keys[*at].signing)
+        self.by_id.get(kid).and_then(|at| self.keys[*at].signing())
     }
 
     /// The verifying half of a key by its id.
     pub fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
-        self.signing(kid).map(SigningKey::verifying)
+        self.by_id.get(kid).map(|at| self.keys[*at].verifying())
+    }
+
+    /// Where each key stands in its life.
+    pub fn lives(&self) -> impl Iterator<Item = &KeyLife> {
+        self.keys.iter().map(|key| &key.life)
     }
 
     /// The access tokens that were verified with these keys.
@@ -100,24 +125,23 @@ impl Keys {
         let lacks = |keys: &[SealedKey], algorithm| !keys.iter().any(|key| key.algorithm == algorithm && in_use(key));
         let wanted = algorithms.iter().copied().chain([Algorithm::Hs256]);
 
-        let mut sealed = store.keys().await?;
+        let sealed = store.keys().await?;
         let missing: Vec<_> = wanted.filter(|algorithm| lacks(&sealed, *algorithm)).collect();
         if !missing.is_empty() {
             // Before the transaction: to find an RSA key takes up to seconds, and the other nodes wait for the lock.
             let made = make(missing, rng.clone()).await?;
             let mut tx = store.begin().await?;
             tx.lock_keys().await?;
-            sealed = tx.keys().await?;
+            let sealed = tx.keys().await?;
             // What another node has made in the meantime counts.
             for key in made.iter().filter(|key| lacks(&sealed, key.algorithm)) {
                 tx.insert_key(&key.seal(&ring, &*rng, now)).await?;
             }
-            // In the order in which every node reads them, so that all publish one and the same document.
-            sealed = tx.keys().await?;
             tx.commit().await?;
         }
-        let keys = unseal(&sealed, &ring)?;
-        Ok(Self { current: ArcSwap::from_pointee(keys), ring })
+        let keys = Self { current: ArcSwap::from_pointee(KeySet::new(Vec::new())), ring };
+        keys.reload(store).await?;
+        Ok(keys)
     }
 
     pub fn snapshot(&self) -> Arc<KeySet> {
@@ -129,9 +153,27 @@ impl Keys {
     /// # Errors
     /// As `open`; the keys stay what they were.
     pub async fn reload(&self, store: &Store) -> Result<(), Fault> {
-        let keys = unseal(&store.keys().await?, &self.ring)?;
-        self.current.store(Arc::new(keys));
+        // Before they are read: what changes meanwhile is loaded the next time.
+        let changes = *store.keys_changed().borrow();
+        let mut keys = unseal(&store.keys().await?, &self.ring)?;
+        keys.extend(public(store.public_keys().await?)?);
+        self.current.store(Arc::new(KeySet::new(keys)));
+        store.keys_are_loaded(changes);
         Ok(())
+    }
+
+    /// A new key, which is not stored yet.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub(super) async fn make(&self, algorithm: Algorithm, rng: &Arc<dyn Random>) -> Result<NewKey, Fault> {
+        let mut made = make(vec![algorithm], rng.clone()).await?;
+        made.pop().ok_or_else(|| Fault::because(format!("no {algorithm} key was made")))
+    }
+
+    /// Seals a new key for the store.
+    pub(super) fn seal(&self, key: &NewKey, rng: &dyn Random, active_from: Timestamp, now: Timestamp) -> SealedKey {
+        SealedKey { active_from, ..key.seal(&self.ring, rng, now) }
     }
 }
 
@@ -141,7 +183,7 @@ fn seal_context(id: &str, algorithm: Algorithm) -> String {
 }
 
 /// A key that is not stored yet.
-struct NewKey {
+pub(super) struct NewKey {
     id: String,
     algorithm: Algorithm,
     material: Zeroizing<Vec<u8>>,
@@ -171,8 +213,8 @@ impl NewKey {
     }
 }
 
-fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<KeySet, Fault> {
-    let keys = sealed.iter().map(|key| {
+fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<Vec<Key>, Fault> {
+    let open = |key: &SealedKey| {
         let material = ring.open(&seal_context(&key.id, key.algorithm), &key.sealed).map_err(|error| {
             Fault::internal(error).context(format!(
                 "the signing key {} cannot be opened: this node's seal key is not the one it was sealed with \
@@ -181,9 +223,17 @@ fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<KeySet, Fault> {
             ))
         })?;
         let signing = SigningKey::parse(key.id.clone(), key.algorithm, &material).map_err(Fault::internal)?;
-        Ok::<_, Fault>(Key { signing, active_from: key.active_from, retired_at: key.retired_at })
-    });
-    Ok(KeySet::new(keys.collect::<Result<_, _>>()?))
+        Ok(Key { life: key.into(), half: Half::Signing(signing) })
+    };
+    sealed.iter().map(open).collect()
+}
+
+fn public(keys: Vec<PublicKey>) -> Result<Vec<Key>, Fault> {
+    let open = |PublicKey { life, jwk }: PublicKey| {
+        let verifying = VerifyingKey::from_jwk(life.id.clone(), life.algorithm, &jwk).map_err(Fault::internal)?;
+        Ok(Key { life, half: Half::Verifying(verifying) })
+    };
+    keys.into_iter().map(open).collect()
 }
 
 #[cfg(test)]
@@ -201,9 +251,15 @@ mod tests {
     fn set(lives: &[(&str, i64, Option<i64>)]) -> KeySet {
         let material = SigningKey::generate(ALGORITHM, &SystemRandom::new()).unwrap();
         let key = |&(kid, active_from, retired_at): &(&str, i64, Option<i64>)| Key {
-            signing: SigningKey::parse(kid.to_owned(), ALGORITHM, &material).unwrap(),
-            active_from: at(active_from),
-            retired_at: retired_at.map(at),
+            life: KeyLife {
+                id: kid.to_owned(),
+                algorithm: ALGORITHM,
+                created_at: at(0),
+                active_from: at(active_from),
+                retired_at: retired_at.map(at),
+                gone: false,
+            },
+            half: Half::Signing(SigningKey::parse(kid.to_owned(), ALGORITHM, &material).unwrap()),
         };
         KeySet::new(lives.iter().map(key).collect())
     }

@@ -29,6 +29,11 @@ pub fn document(cx: &Context) -> Value {
         "userinfo_endpoint": issuer.url("/oauth/userinfo"),
         "jwks_uri": issuer.url("/oauth/jwks"),
         "end_session_endpoint": issuer.url("/oauth/logout"),
+        // OpenID Connect Back-Channel Logout §2.1, Front-Channel Logout §3
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "frontchannel_logout_supported": true,
+        "frontchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "claims_supported": claims,
         "response_types_supported": ["code"],

@@ -9,6 +9,7 @@
 //! | RFC 8628 (device authorization) | `device`, `grants/device_code` |
 //! | OAuth 2.1 §4.3, RFC 9700 §4.14 (refresh) | `grants/refresh_token` |
 //! | OAuth 2.1 §2.4 (client authentication) | `client_auth/` |
+//! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
 //! | RFC 8707 (resource indicators) | `resource` |
@@ -16,10 +17,13 @@
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
-//! | OpenID Connect RP-Initiated Logout | `logout` |
+//! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
+//! | OpenID Connect RP-Initiated Logout | `logout/` |
+//! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
 pub mod authorize;
 pub mod client_auth;
+pub mod client_keys;
 pub mod device;
 pub mod engine;
 pub mod error;
@@ -27,6 +31,7 @@ pub mod grants;
 pub mod hint;
 pub mod introspect;
 pub mod issue;
+pub mod key_life;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
@@ -39,7 +44,9 @@ mod verified;
 
 use std::sync::Arc;
 
+pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
+pub use key_life::{Begin, Keeper};
 pub use keys::{KeySet, Keys};
 
 use crate::config::Config;
@@ -53,6 +60,7 @@ pub struct Context {
     pub config: Arc<Config>,
     pub store: Store,
     pub keys: Arc<KeySet>,
+    pub client_keys: Arc<ClientKeys>,
     pub rng: Arc<dyn Random>,
     pub now: Timestamp,
 }

@@ -71,7 +71,7 @@ impl Store {
         const DELETE: &str = "DELETE FROM browsers WHERE id_hash = $1";
         let mut tx = self.begin().await?;
         let rows = on!(tx.on(), db => query(DELETE).bind(&id_hash[..]).execute(db).await?.rows_affected());
-        if rows == 1 {
+        if tx.has_ended(rows) {
             tx.record(Change::BrowserForgotten(*id_hash), now).await?;
         }
         tx.commit().await

@@ -55,10 +55,11 @@ impl<M: Memory> Cache<M> {
         }
     }
 
-    /// Keeps another value in the place of one that is there; what was forgotten stays so.
-    pub(super) fn replace(&self, key: M::Key, value: M::Value) {
+    /// Changes the value that is there, whatever the caller may have read before; what was forgotten stays so.
+    pub(super) fn change(&self, key: M::Key, change: impl FnOnce(&mut M::Value)) {
         let _one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.values.get(&key).is_some() {
+        if let Some(mut value) = self.values.get(&key) {
+            change(&mut value);
             self.values.insert(key, value);
         }
     }
@@ -160,8 +161,8 @@ mod tests {
         assert_eq!((cache.get(&"web"), cache.get(&"api")), (Some(2), Some(3)));
 
         cache.forget(&"web");
-        cache.replace("web", 4);
-        cache.replace("api", 5);
+        cache.change("web", |value| *value = 4);
+        cache.change("api", |value| *value += 2);
         assert_eq!((cache.get(&"web"), cache.get(&"api")), (None, Some(5)));
         cache.forget_all();
         assert_eq!(cache.get(&"api"), None);

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::PgListener;
-use sqlx::query_as;
+use sqlx::{Connection, query_as};
+use tokio::time::timeout;
 
-use super::database::{Location, on, one_connection, row};
+use super::database::{Line, Location, On, on, one_connection, row};
 use super::{Store, Tx};
 use crate::types::{ClientId, Fault, GrantId, SessionId, Timestamp, TokenId, UserId};
 
@@ -29,6 +31,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(900);
 
 /// More missing numbers than this are history that was cleaned away, not transactions under way.
 const GAP_MOST: i64 = 10_000;
+
+/// A database that takes longer than this for one reading is as good as away.
+const READING_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the nodes tell each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,23 +128,33 @@ impl Tx {
     }
 }
 
-/// How far this node has read.
+/// Who reads the feed, and how far.
 #[derive(Default)]
-pub(super) struct Position {
+pub(super) struct Reader {
+    position: Option<Position>,
+    line: Option<Line>,
+}
+
+impl Reader {
+    pub(super) async fn hang_up(&mut self) {
+        if let Some(On::Postgres(line)) = self.line.take() {
+            // Whoever is away need not be told.
+            let _ = line.close().await;
+        }
+    }
+}
+
+/// How far this node has read.
+struct Position {
     /// The highest number seen.
     high: i64,
     /// Numbers below it that have not turned up, and when each was first missed.
     gaps: BTreeMap<i64, Timestamp>,
+    read_at: Timestamp,
 }
 
 impl Position {
-    /// Everything after this is read again.
-    fn resume_after(&self) -> i64 {
-        self.gaps.keys().next().map_or(self.high, |lowest| lowest - 1)
-    }
-
-    /// Whether it was new. What was seen before is not applied again: that would empty the caches at every reading,
-    /// for as long as a number is missing.
+    /// Whether it was new. To apply it again would empty the caches again.
     fn saw(&mut self, seq: i64, now: Timestamp) -> bool {
         for missing in (self.high + 1).max(seq - GAP_MOST)..seq {
             self.gaps.insert(missing, now);
@@ -147,6 +162,10 @@ impl Position {
         let is_new = self.gaps.remove(&seq).is_some() || seq > self.high;
         self.high = self.high.max(seq);
         is_new
+    }
+
+    fn missing(&self) -> Vec<i64> {
+        self.gaps.keys().copied().collect()
     }
 
     fn forget_old_gaps(&mut self, now: Timestamp) {
@@ -181,34 +200,45 @@ impl Store {
     /// # Errors
     /// When the database is away; what was known stays known.
     pub async fn read_changes(&self) -> Result<(), Fault> {
-        let mut position = self.position().lock().await;
-        let read = self.read_from(&mut position).await;
+        self.read(&mut *self.reader().lock().await).await
+    }
+
+    async fn read(&self, reader: &mut Reader) -> Result<(), Fault> {
+        let silent = |_| Fault::unavailable(anyhow!("the database was silent for {READING_LIMIT:?}"));
+        let read = timeout(READING_LIMIT, self.read_from(reader)).await.map_err(silent).flatten();
         self.readings().fetch_add(1, Ordering::AcqRel);
         read
     }
 
-    async fn read_from(&self, position: &mut Option<Position>) -> Result<(), Fault> {
+    async fn read_from(&self, reader: &mut Reader) -> Result<(), Fault> {
         const AFTER: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq > $1 ORDER BY seq";
         // Taken before the query: what commits while it runs is read the next time.
         let now = self.now();
-        if self.live().read_ago(now).is_some_and(|ago| ago >= self.feed_is_kept_for()) {
+        let away_too_long = |position: &Position| now.since(position.read_at) >= self.feed_is_kept_for();
+        if reader.position.as_ref().is_some_and(away_too_long) {
             // Changes that this node never read may be gone by now: begin anew, and believe nothing that it remembers.
-            *position = None;
+            reader.position = None;
             self.forget_caches();
         }
-        let start = match position {
+        // Given back when all is read: one that failed, or fell silent, is not used again.
+        let mut line = self.database().line(reader.line.take()).await?;
+        let position = match &mut reader.position {
             Some(position) => position,
-            unread => unread.insert(self.starting_position(now).await?),
+            unread => unread.insert(self.starting_position(&mut line, now).await?),
         };
-        let after = start.resume_after();
-        let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(AFTER).bind(after).fetch_all(db).await?);
-        for row in rows {
-            if start.saw(row.seq, now) {
+        let late = missing_changes(&mut line, &position.missing()).await?;
+        let rows: Vec<ChangeRow> = on!(line.on(), db => query_as(AFTER).bind(position.high).fetch_all(db).await?);
+        for row in late.iter().chain(&rows) {
+            if position.saw(row.seq, now) {
                 row.entry().inspect(|entry| self.apply(entry));
             }
         }
-        start.forget_old_gaps(now);
-        self.live().was_read(now);
+        position.forget_old_gaps(now);
+        position.read_at = now;
+        reader.line = Some(line);
+        if !self.lacks_keys() {
+            self.live().was_read(now);
+        }
         Ok(())
     }
 
@@ -218,17 +248,17 @@ impl Store {
     }
 
     /// Loads what is still in force, and places the reader before everything that may yet commit.
-    async fn starting_position(&self, now: Timestamp) -> Result<Position, Fault> {
+    async fn starting_position(&self, line: &mut Line, now: Timestamp) -> Result<Position, Fault> {
         // The rest empties caches, and those of a node that starts are empty.
         const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1
               AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten', 'keys_changed')
             ORDER BY seq";
         const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
         let settled_before = now.minus(SETTLED_AFTER).micros();
-        let (high,): (i64,) = on!(self.on(), db => query_as(SETTLED).bind(settled_before).fetch_one(db).await?);
-        let rows: Vec<ChangeRow> = on!(self.on(), db => query_as(IN_FORCE).bind(now.micros()).fetch_all(db).await?);
+        let (high,): (i64,) = on!(line.on(), db => query_as(SETTLED).bind(settled_before).fetch_one(db).await?);
+        let rows: Vec<ChangeRow> = on!(line.on(), db => query_as(IN_FORCE).bind(now.micros()).fetch_all(db).await?);
         rows.iter().filter_map(ChangeRow::entry).for_each(|entry| self.apply(&entry));
-        Ok(Position { high, gaps: BTreeMap::new() })
+        Ok(Position { high, gaps: BTreeMap::new(), read_at: now })
     }
 
     /// Reads the feed now if this node has not done so for longer than it may vouch for tokens. Of many who ask at
@@ -241,16 +271,18 @@ impl Store {
             return Ok(());
         }
         let before = self.readings().load(Ordering::Acquire);
-        let mut position = self.position().lock().await;
+        let mut reader = self.reader().lock().await;
         if self.is_fresh() {
             return Ok(());
         }
-        if self.readings().load(Ordering::Acquire) != before {
-            return Err(Fault::unavailable(anyhow::anyhow!("the change feed could not be read a moment ago")));
+        if self.readings().load(Ordering::Acquire) == before {
+            self.read(&mut reader).await?;
+        } else if !self.lacks_keys() {
+            return Err(Fault::unavailable(anyhow!("the change feed could not be read a moment ago")));
         }
-        let read = self.read_from(&mut position).await;
-        self.readings().fetch_add(1, Ordering::AcqRel);
-        read
+        // Whoever loads the keys reads first.
+        drop(reader);
+        self.wait_for_keys().await
     }
 
     /// Whether what this node remembers can be believed.
@@ -258,20 +290,32 @@ impl Store {
         self.live().is_fresh(self.now(), self.max_staleness())
     }
 
-    /// Waits until another process says that it changed something; for ever on SQLite, which has no way to say so.
+    /// Begins to listen for what other processes say that they changed; on SQLite, which has no way to say so, in vain.
     ///
     /// # Errors
-    /// When the connection that listens is lost.
+    /// When the database gives no connection in time.
     pub async fn listener(&self) -> Result<Listener, Fault> {
-        match self.location() {
-            Location::Postgres(url) => {
-                let mut listener = PgListener::connect_with(&one_connection(url).await?).await?;
-                listener.listen(CHANNEL).await?;
-                Ok(Listener(Some(listener)))
-            }
-            Location::Sqlite(_) => Ok(Listener(None)),
-        }
+        let Location::Postgres(url) = self.location() else { return Ok(Listener(None)) };
+        let patience = self.acquire_timeout();
+        let listening = async {
+            let mut listener = PgListener::connect_with(&one_connection(url, patience).await?).await?;
+            // It would listen again by itself, and tell nobody that it missed something.
+            listener.eager_reconnect(false);
+            listener.listen(CHANNEL).await?;
+            Ok::<_, Fault>(Listener(Some(listener)))
+        };
+        let silent = |_| Fault::unavailable(anyhow!("the database let nobody listen within {patience:?}"));
+        timeout(patience, listening).await.map_err(silent).flatten()
     }
+}
+
+/// Those of the numbers that have turned up by now. SQLite has one writer at a time: there none comes late.
+async fn missing_changes(line: &mut Line, missing: &[i64]) -> Result<Vec<ChangeRow>, Fault> {
+    const LATE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq = ANY($1)";
+    Ok(match line.on() {
+        On::Postgres(db) if !missing.is_empty() => query_as(LATE).bind(missing).fetch_all(db).await?,
+        _ => Vec::new(),
+    })
 }
 
 /// The channel of `NOTIFY`.
@@ -281,14 +325,16 @@ pub(super) const CHANNEL: &str = "grantor_changes";
 pub struct Listener(Option<PgListener>);
 
 impl Listener {
+    /// Waits until another process says that it changed something; for ever on SQLite.
+    ///
     /// # Errors
-    /// When the connection is lost: polling goes on, listen anew later.
+    /// When the connection is lost: listen anew, and then read what was missed.
     pub async fn heard(&mut self) -> Result<(), Fault> {
         match &mut self.0 {
-            Some(listener) => {
-                listener.recv().await?;
-                Ok(())
-            }
+            Some(listener) => match listener.try_recv().await? {
+                Some(_) => Ok(()),
+                None => Err(Fault::unavailable(anyhow!("the connection that listens is lost"))),
+            },
             None => std::future::pending().await,
         }
     }
@@ -301,17 +347,17 @@ mod tests {
     #[test]
     fn a_missing_number_is_looked_for_until_it_cannot_come_any_more() {
         let start = Timestamp::from_secs(1_000);
-        let mut position = Position { high: 10, gaps: BTreeMap::new() };
+        let mut position = Position { high: 10, gaps: BTreeMap::new(), read_at: start };
         assert!(position.saw(11, start) && position.saw(14, start));
-        assert_eq!(position.resume_after(), 11);
+        assert_eq!(position.missing(), [12, 13]);
 
         assert!(position.saw(12, start) && !position.saw(12, start) && !position.saw(14, start));
-        assert_eq!(position.resume_after(), 12);
+        assert_eq!((position.high, position.missing()), (14, vec![13]));
 
         position.forget_old_gaps(start.plus(GAP_LIMIT - Duration::from_secs(1)));
-        assert_eq!(position.resume_after(), 12);
+        assert_eq!(position.missing(), [13]);
         position.forget_old_gaps(start.plus(GAP_LIMIT));
-        assert_eq!(position.resume_after(), 14);
+        assert!(position.missing().is_empty());
     }
 
     #[test]

@@ -11,11 +11,11 @@ use crate::types::{Fault, Timestamp};
 /// How long expired rows stay, so that a late replay can still be told from nonsense.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
-/// The most rows that one statement takes away.
-const BATCH: u64 = 1_000;
+/// The most rows that one statement takes away: on SQLite everybody who writes waits for it.
+const BATCH: i64 = 100;
 
 impl Store {
-    /// Takes an office that only one node holds, or keeps it, until a time; `false` if another has it.
+    /// Takes a lease that only one node holds, or keeps it, until a time; `false` if another has it.
     ///
     /// Safe to race: of any number of nodes one gets it.
     pub async fn hold_lease(&self, name: &str, holder: &str, until: Timestamp, now: Timestamp) -> Result<bool, Fault> {
@@ -36,28 +36,38 @@ impl Store {
     /// Deletes one batch of each kind; `true` if there may be more.
     pub async fn delete_expired(&self, now: Timestamp) -> Result<bool, Fault> {
         const SESSIONS: &str = "DELETE FROM sessions
-            WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 LIMIT 1000)";
+            WHERE id IN (SELECT id FROM sessions WHERE ended_at < $1 LIMIT $2)";
         const PENDING: &str = "DELETE FROM pending_requests
-            WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT 1000)";
+            WHERE id IN (SELECT id FROM pending_requests WHERE expires_at < $1 LIMIT $2)";
         const BROWSERS: &str = "DELETE FROM browsers
-            WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT 1000)";
+            WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT $2)";
         const DEVICES: &str = "DELETE FROM device_requests
-            WHERE id IN (SELECT id FROM device_requests WHERE expires_at < $1 LIMIT 1000)";
+            WHERE id IN (SELECT id FROM device_requests WHERE expires_at < $1 LIMIT $2)";
         const ATTEMPTS: &str = "DELETE FROM device_attempts
-            WHERE bucket IN (SELECT bucket FROM device_attempts WHERE expires_at < $1 LIMIT 1000)";
+            WHERE bucket IN (SELECT bucket FROM device_attempts WHERE expires_at < $1 LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes
-            WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT 1000)";
+            WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
+        const OUTBOX: &str = "DELETE FROM outbox
+            WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
         let mut more = false;
         let kept = now.minus(KEPT);
-        let each =
-            [(SESSIONS, kept), (DEVICES, kept), (PENDING, now), (ATTEMPTS, now), (BROWSERS, now), (CHANGES, now)];
+        let each = [
+            (SESSIONS, kept),
+            (DEVICES, kept),
+            (PENDING, now),
+            (ATTEMPTS, now),
+            (BROWSERS, now),
+            (CHANGES, now),
+            (OUTBOX, now),
+        ];
         for (statement, before) in each {
             let rows = on!(self.writing().await?.on(), db => query(statement)
                 .bind(before.micros())
+                .bind(BATCH)
                 .execute(db)
                 .await?
                 .rows_affected());
-            more |= rows == BATCH;
+            more |= rows == BATCH.unsigned_abs();
         }
         Ok(more)
     }
@@ -68,13 +78,14 @@ impl Store {
     /// them again.
     pub async fn delete_expired_grants(&self, from: Timestamp, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
         const NEXT: &str = "SELECT expires_at FROM grants WHERE expires_at >= $1 AND expires_at < $2
-            ORDER BY expires_at LIMIT 1 OFFSET 1000";
+            ORDER BY expires_at LIMIT 1 OFFSET $3";
         const DELETE: &str = "DELETE FROM grants WHERE expires_at >= $1 AND expires_at < $2
               AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL)";
         let kept = now.minus(KEPT);
         let next: Option<(i64,)> = on!(self.on(), db => query_as(NEXT)
             .bind(from.micros())
             .bind(kept.micros())
+            .bind(BATCH)
             .fetch_optional(db)
             .await?);
         // At least one microsecond, however many expired in it.

@@ -142,7 +142,7 @@ impl Tx {
             .bind(now.micros())
             .fetch_all(db)
             .await?);
-        if rows == 1 {
+        if self.has_ended(rows) {
             self.record(Change::ConsentWithdrawn(user, client.clone()), now).await?;
         }
         for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {

@@ -10,8 +10,8 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::types::Fault;
@@ -55,6 +55,7 @@ pub(super) use row;
 
 pub(super) type Pool = On<PgPool, SqlitePool>;
 pub(super) type Executor<'a> = On<&'a PgPool, &'a SqlitePool>;
+pub(super) type Line = On<PgConnection, SqlitePool>;
 pub(super) type DbTransaction = On<Transaction<'static, Postgres>, SqliteTransaction>;
 
 /// Where the database is.
@@ -99,6 +100,8 @@ pub(super) struct Database {
     /// SQLite has one writer at a time. Who waits here is next when it is their turn; who waits for the file's lock
     /// sleeps, looks, and sleeps again, and may starve beside somebody who is busy.
     turn: Arc<Mutex<()>>,
+    /// On PostgreSQL, half of the connections may wait for a row that somebody else holds.
+    waiting: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -126,6 +129,8 @@ impl SqliteTransaction {
 pub(super) struct Writing {
     pool: Pool,
     _turn: Turn,
+    /// Of those who may wait for a row, on PostgreSQL.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Writing {
@@ -154,9 +159,9 @@ fn postgres_pool(connections: u32, patience: Duration) -> PgPoolOptions {
 }
 
 /// One connection beside the pool, to be held for ever.
-pub(super) async fn one_connection(url: &str) -> Result<PgPool, Fault> {
+pub(super) async fn one_connection(url: &str, patience: Duration) -> Result<PgPool, Fault> {
     let alone = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    Ok(alone.connect_with(postgres(url)?).await?)
+    Ok(alone.acquire_timeout(patience).connect_with(postgres(url)?).await?)
 }
 
 impl Database {
@@ -192,7 +197,8 @@ impl Database {
                 (On::Sqlite(requests), On::Sqlite(writers.clone()), On::Sqlite(writers))
             }
         };
-        Ok(Self { requests, writers, unflushed, turn: Arc::default(), patience })
+        let waiting = Arc::new(Semaphore::new((connections as usize / 2).max(1)));
+        Ok(Self { requests, writers, unflushed, turn: Arc::default(), waiting, patience })
     }
 
     /// The pool, to run one statement on that reads.
@@ -200,9 +206,22 @@ impl Database {
         self.requests.on()
     }
 
+    /// What the feed is read through: `kept`, if it still answers. On PostgreSQL it is in no pool: no request takes it
+    /// away, and a connection that does not answer any more is dropped with its reader.
+    pub(super) async fn line(&self, kept: Option<Line>) -> Result<Line, Fault> {
+        Ok(match (&self.requests, kept) {
+            (On::Sqlite(pool), _) => On::Sqlite(pool.clone()),
+            (On::Postgres(pool), Some(On::Postgres(mut line))) => match line.ping().await {
+                Ok(()) => On::Postgres(line),
+                Err(_) => On::Postgres(PgConnection::connect_with(&pool.connect_options()).await?),
+            },
+            (On::Postgres(pool), _) => On::Postgres(PgConnection::connect_with(&pool.connect_options()).await?),
+        })
+    }
+
     /// The pool, to run one statement on that writes.
     pub(super) async fn writing(&self) -> Result<Writing, Fault> {
-        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await? })
+        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await?, _place: None })
     }
 
     pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
@@ -223,13 +242,17 @@ impl Database {
     /// Where a batch is written: one statement, and its flush is awaited or not.
     pub(super) async fn batch(&self, flushed: bool) -> Result<Writing, Fault> {
         let pool = if flushed { &self.writers } else { &self.unflushed };
-        Ok(Writing { pool: pool.clone(), _turn: self.turn().await? })
+        Ok(Writing { pool: pool.clone(), _turn: self.turn().await?, _place: None })
     }
 
-    /// Where one job is written alone: on PostgreSQL it may wait long for its row, and no batch is to wait for it.
+    /// Where one job is written alone: on PostgreSQL it may wait long for its row. No batch is to wait for it, and those
+    /// who wait are never so many that nobody else gets a connection.
     pub(super) async fn alone(&self) -> Result<Writing, Fault> {
         match self.requests {
-            On::Postgres(_) => self.writing().await,
+            On::Postgres(_) => match timeout(self.patience, self.waiting.clone().acquire_owned()).await {
+                Ok(place) => Ok(Writing { _place: place.ok(), ..self.writing().await? }),
+                Err(_) => Err(Fault::unavailable(anyhow!("too many wait for rows that others hold"))),
+            },
             On::Sqlite(_) => self.batch(true).await,
         }
     }
@@ -265,6 +288,15 @@ impl Pool {
     fn on(&self) -> Executor<'_> {
         match self {
             Self::Postgres(pool) => On::Postgres(pool),
+            Self::Sqlite(pool) => On::Sqlite(pool),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn on(&mut self) -> On<&mut PgConnection, &SqlitePool> {
+        match self {
+            Self::Postgres(line) => On::Postgres(line),
             Self::Sqlite(pool) => On::Sqlite(pool),
         }
     }

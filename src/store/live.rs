@@ -56,7 +56,7 @@ struct Marks {
 /// The live part of the feed.
 pub(super) struct Live {
     marks: RwLock<Marks>,
-    /// When the feed was last read, in microseconds; `i64::MIN` before the first time.
+    /// When the feed was last read and all that it said taken over, in microseconds; `i64::MIN` before the first time.
     read_at: AtomicI64,
 }
 
@@ -87,12 +87,6 @@ impl Live {
 
     pub(super) fn token_is_dead(&self, id: TokenId) -> bool {
         self.marks.read().unwrap_or_else(PoisonError::into_inner).tokens.contains_key(&id)
-    }
-
-    /// How long ago the feed was read; `None` before the first time.
-    pub(super) fn read_ago(&self, now: Timestamp) -> Option<Duration> {
-        let read_at = self.read_at.load(Ordering::Acquire);
-        (read_at != i64::MIN).then(|| now.since(Timestamp::from_micros(read_at)))
     }
 
     pub(super) fn grant_is_dead(&self, id: GrantId) -> bool {

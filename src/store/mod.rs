@@ -8,6 +8,7 @@
 //! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
+//! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `device`, `keys` | cookies' records, waiting requests, waiting devices, sealed keys |
 //! | `cleanup` | takes away what has expired |
 
@@ -23,7 +24,9 @@ mod grants;
 mod keys;
 mod live;
 mod migrate;
+mod outbox;
 mod pending;
+mod relying_parties;
 mod sessions;
 mod users;
 mod writer;
@@ -33,7 +36,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::{PgConnection, SqliteConnection};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::timeout;
 
 pub use browsers::BrowserRecord;
 pub use changes::{Change, Listener};
@@ -43,13 +47,14 @@ pub use database::Location;
 pub use device::{Decision, DeviceRequest, NewDevice, Poll, Polled};
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
 pub use live::Bearer;
+pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
 pub use sessions::Ending;
 pub use users::Credentials;
 
 use crate::types::{Client, ClientId, Clock, Fault, GrantId, Session, SessionId, Timestamp, UserId};
 use cache::{Bounded, Cache, Memory, Snapshot};
-use changes::{Entry, Position};
+use changes::{Entry, Reader};
 use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
 use live::Live;
 use writer::Writers;
@@ -77,10 +82,12 @@ struct Inner {
     options: Options,
     clock: Arc<dyn Clock>,
     live: Live,
-    position: Mutex<Option<Position>>,
+    reader: Mutex<Reader>,
     readings: AtomicU64,
     caches: Caches,
     keys_changed: watch::Sender<u64>,
+    keys_loaded: watch::Sender<u64>,
+    outbox_filled: Notify,
 }
 
 /// What this node remembers of the database. `apply` says which change empties what.
@@ -145,10 +152,12 @@ impl Store {
             options,
             clock,
             live: Live::new(),
-            position: Mutex::new(None),
+            reader: Mutex::default(),
             readings: AtomicU64::new(0),
             caches: Caches::new(),
             keys_changed: watch::Sender::new(0),
+            keys_loaded: watch::Sender::new(0),
+            outbox_filled: Notify::new(),
         })))
     }
 
@@ -158,7 +167,14 @@ impl Store {
     /// When the database is away.
     pub async fn begin(&self) -> Result<Tx, Fault> {
         let started_at = self.now();
-        Ok(Tx { db: self.0.db.begin().await?, store: self.clone(), started_at, changes: Vec::new() })
+        Ok(Tx {
+            db: self.0.db.begin().await?,
+            store: self.clone(),
+            started_at,
+            changes: Vec::new(),
+            came_late: false,
+            fills_outbox: false,
+        })
     }
 
     /// Whether the database answers.
@@ -173,6 +189,7 @@ impl Store {
 
     /// Closes every connection.
     pub async fn close(&self) {
+        self.0.reader.lock().await.hang_up().await;
         self.0.db.close().await;
     }
 
@@ -189,6 +206,26 @@ impl Store {
     /// Counts the changes of the signing keys.
     pub fn keys_changed(&self) -> watch::Receiver<u64> {
         self.0.keys_changed.subscribe()
+    }
+
+    /// Whether this node has still to load them since they changed. Until it has, it follows no further: it goes stale.
+    pub fn lacks_keys(&self) -> bool {
+        *self.0.keys_changed.borrow() != *self.0.keys_loaded.borrow()
+    }
+
+    /// Those that were read when `count` changes were known are in use.
+    pub fn keys_are_loaded(&self, count: u64) {
+        self.0.keys_loaded.send_replace(count);
+    }
+
+    /// They are loaded within milliseconds, or cannot be.
+    async fn wait_for_keys(&self) -> Result<(), Fault> {
+        let mut loaded = self.0.keys_loaded.subscribe();
+        let in_use = loaded.wait_for(|count| *count == *self.0.keys_changed.borrow());
+        match timeout(self.acquire_timeout(), in_use).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Fault::unavailable(anyhow::anyhow!("the signing keys have changed, and are not loaded yet"))),
+        }
     }
 
     /// For one statement that reads.
@@ -217,8 +254,8 @@ impl Store {
         &self.0.live
     }
 
-    fn position(&self) -> &Mutex<Option<Position>> {
-        &self.0.position
+    fn reader(&self) -> &Mutex<Reader> {
+        &self.0.reader
     }
 
     /// Counts the readings of the feed that have ended, well or not.
@@ -232,6 +269,10 @@ impl Store {
 
     fn token_ceiling(&self) -> Duration {
         self.0.options.token_ceiling
+    }
+
+    fn acquire_timeout(&self) -> Duration {
+        self.0.options.acquire_timeout
     }
 
     fn max_staleness(&self) -> Duration {
@@ -268,6 +309,9 @@ pub struct Tx {
     store: Store,
     started_at: Timestamp,
     changes: Vec<Entry>,
+    /// What it was to end had ended already.
+    came_late: bool,
+    fills_outbox: bool,
 }
 
 impl Tx {
@@ -293,7 +337,22 @@ impl Tx {
         for entry in &self.changes {
             self.store.apply(entry);
         }
+        if self.fills_outbox {
+            self.store.0.outbox_filled.notify_one();
+        }
+        if self.came_late {
+            self.store.read_changes().await?;
+        }
         Ok(())
+    }
+
+    /// Whether a statement that ends something ended it, by the rows that it wrote.
+    ///
+    /// If not, it had ended before: perhaps through a commit of this very process, whose outcome nobody has learnt, so that
+    /// its change was never applied here. The caller is told that it is over, so `commit` first reads what the feed says.
+    fn has_ended(&mut self, rows: u64) -> bool {
+        self.came_late |= rows == 0;
+        rows > 0
     }
 
     fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {

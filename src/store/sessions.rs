@@ -14,8 +14,10 @@ use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp
 /// What ends together with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Its user signed out, or it expired: grants with `offline_access` go on (OIDC Back-Channel Logout §2.7).
+    /// Its user signed out: grants with `offline_access` go on (OIDC Back-Channel Logout §2.7).
     SignOut,
+    /// As `SignOut`, but only if it has expired by now: it may have been used in the meantime.
+    Expiry,
     /// It was ended from a list or by an administrator: everything under it goes.
     Everything,
 }
@@ -155,11 +157,12 @@ impl Store {
         if now.since(session.seen_at) < (idle / 20).min(Duration::from_secs(300)) {
             return;
         }
-        let idle_expires_at = now.plus(idle).min(session.expires_at);
-        let used = Session { seen_at: now, idle_expires_at, ..session.clone() };
-        self.caches().sessions.replace(session.id, used);
-        let (session, idle_expires_at) = (session.id.to_string(), idle_expires_at.micros());
-        self.writers().marks.post(Mark { session, seen_at: now.micros(), idle_expires_at });
+        let idle_expires_at = |session: &Session| now.plus(idle).min(session.expires_at);
+        self.caches().sessions.change(session.id, |remembered| {
+            (remembered.seen_at, remembered.idle_expires_at) = (now, idle_expires_at(remembered));
+        });
+        let (id, idle_expires_at) = (session.id.to_string(), idle_expires_at(session).micros());
+        self.writers().marks.post(Mark { session: id, seen_at: now.micros(), idle_expires_at });
     }
 
     /// Sessions that have expired and still count as open, a few at a time. None idles beyond its end.
@@ -215,16 +218,19 @@ impl Tx {
         Ok(rows == 1)
     }
 
-    /// Ends a session and what hangs on it; `false` if it had ended before.
+    /// Ends a session and what hangs on it; `false` if it had ended before, or was to expire and has not.
     pub async fn end_session(&mut self, id: SessionId, ending: Ending, now: Timestamp) -> Result<bool, Fault> {
-        const SESSION: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
+        const SESSION: &str = "UPDATE sessions SET ended_at = $2
+            WHERE id = $1 AND ended_at IS NULL AND idle_expires_at <= $3";
+        // A code that nobody has redeemed by now is worth nothing any more, and whoever is redeeming one is waited for.
         const FOLLOWING: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
-            WHERE session_id = $1 AND revoked_at IS NULL AND NOT offline";
+            WHERE session_id = $1 AND revoked_at IS NULL AND (NOT offline OR redeemed_at IS NULL)";
         const OFFLINE: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
             WHERE session_id = $1 AND revoked_at IS NULL AND offline RETURNING id";
+        let idle_until = if ending == Ending::Expiry { now.micros() } else { i64::MAX };
         let rows = on!(self.on(), db => query(SESSION)
-            .bind(id.to_string()).bind(now.micros()).execute(db).await?.rows_affected());
-        if rows == 0 {
+            .bind(id.to_string()).bind(now.micros()).bind(idle_until).execute(db).await?.rows_affected());
+        if !self.has_ended(rows) {
             return Ok(false);
         }
         on!(self.on(), db => query(FOLLOWING)
@@ -238,25 +244,36 @@ impl Tx {
                 self.record(Change::GrantRevoked(grant), now).await?;
             }
         }
+        // Nobody has signed out when a session expires, and they may be at work in the application.
+        if ending != Ending::Expiry {
+            self.tell_relying_parties(id, now).await?;
+        }
         Ok(true)
     }
 
     /// Ends every session of a user, and every grant.
     pub async fn end_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<(), Fault> {
         // All sessions, then all grants: the order in which every transaction takes its rows.
-        const SESSIONS: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
         const GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
             WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 RETURNING id";
-        let sessions: Vec<(String,)> = on!(self.on(), db => query_as(SESSIONS)
-            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        let sessions = self.close_sessions_of(user, now).await?;
         let grants: Vec<(String,)> = on!(self.on(), db => query_as(GRANTS)
             .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
-        for session in sessions.iter().filter_map(|(id,)| SessionId::parse(id)) {
+        for session in sessions {
             self.record(Change::SessionEnded(session), now).await?;
+            self.tell_relying_parties(session, now).await?;
         }
         for grant in grants.iter().filter_map(|(id,)| GrantId::parse(id)) {
             self.record(Change::GrantRevoked(grant), now).await?;
         }
         Ok(())
+    }
+
+    /// Ends the open sessions of a user, and nothing yet of what hangs on them.
+    pub(super) async fn close_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, Fault> {
+        const UPDATE: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+        let rows: Vec<(String,)> = on!(self.on(), db => query_as(UPDATE)
+            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }
 }

@@ -174,14 +174,15 @@ impl Tx {
         const UPDATE: &str = "UPDATE users SET disabled_at = $2, updated_at = $2 WHERE id = $1 AND disabled_at IS NULL";
         const GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'user_disabled'
             WHERE user_id = $1 AND revoked_at IS NULL";
-        const SESSIONS: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(id.to_string()).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
             // The order in which every transaction takes its rows: sessions, consents, grants.
-            for statement in [SESSIONS, GRANTS] {
-                on!(self.on(), db => query(statement)
-                    .bind(id.to_string()).bind(now.micros()).execute(db).await.map(|_| ()))?;
+            let sessions = self.close_sessions_of(id, now).await?;
+            on!(self.on(), db => query(GRANTS)
+                .bind(id.to_string()).bind(now.micros()).execute(db).await.map(|_| ()))?;
+            for session in sessions {
+                self.tell_relying_parties(session, now).await?;
             }
             self.record(Change::UserDisabled(id), now).await?;
         }
@@ -208,6 +209,9 @@ impl Tx {
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
         let rows = on!(self.on(), db => query(USER).bind(id.to_string()).execute(db).await?.rows_affected());
         if rows == 1 {
+            for session in self.close_sessions_of(id, now).await? {
+                self.tell_relying_parties(session, now).await?;
+            }
             for statement in [SESSIONS, CONSENTS, GRANTS] {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }

@@ -1,12 +1,13 @@
 //! Registered clients.
 
 use std::fmt;
+use std::ops::Not;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::redirect_uri::Destination;
+use super::redirect_uri::{self, Destination};
 use super::{Algorithm, ClientId, GrantType, RedirectUri, Scope, Timestamp};
 
 /// A row of `clients`.
@@ -32,7 +33,22 @@ pub struct ClientMetadata {
     /// OpenID Connect RP-Initiated Logout §3.1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// OpenID Connect Back-Channel Logout §2.2. Its logout tokens carry `sid` whether it requires that or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub backchannel_logout_session_required: bool,
+    /// OpenID Connect Front-Channel Logout §2. It is told `iss` and `sid` whether it requires that or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontchannel_logout_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub frontchannel_logout_session_required: bool,
     pub token_endpoint_auth_method: AuthMethod,
+    /// Its public keys: a JWK Set, or else where it is (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     pub grant_types: Vec<GrantType>,
     /// Every scope that the client may ask for.
     #[serde(default)]
@@ -71,7 +87,13 @@ impl Default for ClientMetadata {
             client_uri: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
+            frontchannel_logout_uri: None,
+            frontchannel_logout_session_required: false,
             token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+            jwks: None,
+            jwks_uri: None,
             grant_types: Vec::new(),
             scope: Scope::default(),
             default_scope: None,
@@ -245,15 +267,58 @@ impl ClientMetadata {
         if !self.id_token_signed_response_alg.is_asymmetric() {
             return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
         }
+        self.validate_keys()?;
         if let Some(uri) = &self.client_uri
             && !(uri.starts_with("https://") && url::Url::parse(uri).is_ok())
         {
             return Err("client_uri must be an https URL".into());
         }
+        self.validate_logout()?;
         let lifetimes =
             [self.access_token_lifetime, self.refresh_token_idle_lifetime, self.refresh_token_absolute_lifetime];
         if lifetimes.into_iter().flatten().any(|lifetime| lifetime < Duration::from_secs(1)) {
             return Err("a token lifetime must be at least one second".into());
+        }
+        Ok(())
+    }
+
+    /// Keys, and what needs them. Whether the keys are sound is for `oauth::client_keys` to say.
+    fn validate_keys(&self) -> Result<(), String> {
+        // RFC 7591 §2: "MUST NOT both be present".
+        if self.jwks.is_some() && self.jwks_uri.is_some() {
+            return Err("a client has jwks or jwks_uri, not both".into());
+        }
+        if let Some(uri) = &self.jwks_uri {
+            // Over http too, where outgoing.allow lets it be fetched at all.
+            let known = url::Url::parse(uri).is_ok_and(|uri| matches!(uri.scheme(), "https" | "http"));
+            if !known || uri.contains('#') {
+                return Err("jwks_uri must be an https URL without a fragment".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_logout(&self) -> Result<(), String> {
+        // Back-Channel Logout §2.2, Front-Channel Logout §2: absolute, without a fragment. Over http the first is for
+        // confidential clients, and goes to addresses alone that outgoing.allow names.
+        let url = |uri: &str| {
+            url::Url::parse(uri).ok().filter(|url| url.has_host() && url.username().is_empty() && !uri.contains('#'))
+        };
+        let confidential = self.token_endpoint_auth_method != AuthMethod::None;
+        let may_be_told =
+            |uri: &str| url(uri).is_some_and(|url| url.scheme() == "https" || (confidential && url.scheme() == "http"));
+        if self.backchannel_logout_uri.as_deref().is_some_and(|uri| !may_be_told(uri)) {
+            return Err("backchannel_logout_uri must be an https URL without a fragment".into());
+        }
+        // Front-Channel Logout §2: "The domain, port, and scheme of this URL MUST be the same as that of a registered
+        // Redirection URI value."
+        let is_at_home = |uri: &str| {
+            url(uri).is_some() && self.redirect_uris.iter().any(|own| own.origin() == redirect_uri::origin(uri))
+        };
+        if self.frontchannel_logout_uri.as_deref().is_some_and(|uri| !is_at_home(uri)) {
+            return Err(
+                "frontchannel_logout_uri must have no fragment, and scheme, host and port of a redirect URI".into()
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Microseconds since the Unix epoch, as the store keeps them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +47,22 @@ impl Timestamp {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A time in a JWT of somebody else's: seconds since the epoch, perhaps with a fraction (RFC 7519 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NumericDate(pub Timestamp);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// The year 5138: beyond it somebody has written milliseconds.
+        const LATEST: f64 = 1e11;
+        let seconds = f64::deserialize(deserializer)?;
+        if !(0.0..LATEST).contains(&seconds) {
+            return Err(D::Error::custom("not a number of seconds since 1970"));
+        }
+        Ok(Self(Timestamp((seconds * 1e6) as i64)))
+    }
 }
 
 /// Where "now" comes from; tests own theirs.

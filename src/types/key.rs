@@ -1,4 +1,5 @@
-//! Signing keys as the store keeps them: sealed. What opens them is `oauth::keys`.
+//! Signing keys as the store keeps them: sealed, and of those that are gone the public half. What opens them is
+//! `oauth::keys`; how long each stage lasts is said in `oauth::key_life`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,5 +80,102 @@ pub struct SealedKey {
 impl fmt::Debug for SealedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealedKey").field("id", &self.id).field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+/// Where a key stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Published, so that everybody knows it when it begins to sign.
+    Next,
+    Active,
+    /// It signs no more; what it signed may still be good.
+    Retired,
+    /// Its private half is wiped; the public one still tells whose a hint is.
+    Gone,
+}
+
+impl Stage {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// What is known of a key without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLife {
+    pub id: String,
+    pub algorithm: Algorithm,
+    pub created_at: Timestamp,
+    pub active_from: Timestamp,
+    pub retired_at: Option<Timestamp>,
+    /// Whether its private half is wiped.
+    pub gone: bool,
+}
+
+impl KeyLife {
+    pub fn stage(&self, now: Timestamp) -> Stage {
+        match self.retired_at {
+            _ if self.gone => Stage::Gone,
+            Some(retired_at) if retired_at <= now => Stage::Retired,
+            _ if self.active_from <= now => Stage::Active,
+            _ => Stage::Next,
+        }
+    }
+}
+
+impl From<&SealedKey> for KeyLife {
+    fn from(key: &SealedKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            algorithm: key.algorithm,
+            created_at: key.created_at,
+            active_from: key.active_from,
+            retired_at: key.retired_at,
+            gone: false,
+        }
+    }
+}
+
+/// A row of `public_keys`: what is left of a key that is gone.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    pub life: KeyLife,
+    /// Its JWK (RFC 7517 §4), as it was published.
+    pub jwk: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_from_stage_to_stage_and_never_back() {
+        let at = Timestamp::from_secs;
+        let life = |retired_at: Option<i64>, gone| KeyLife {
+            id: "k".into(),
+            algorithm: Algorithm::Es256,
+            created_at: at(0),
+            active_from: at(10),
+            retired_at: retired_at.map(at),
+            gone,
+        };
+        for (now, known, unknown) in [
+            (9, Stage::Next, Stage::Next),
+            (10, Stage::Active, Stage::Active),
+            (19, Stage::Active, Stage::Active),
+            (20, Stage::Retired, Stage::Active),
+            (99, Stage::Retired, Stage::Active),
+        ] {
+            assert_eq!(life(Some(20), false).stage(at(now)), known, "{now}");
+            assert_eq!(life(None, false).stage(at(now)), unknown, "{now}");
+        }
+        assert_eq!(life(Some(20), true).stage(at(99)), Stage::Gone);
     }
 }

@@ -27,7 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::{Random, random};
-use crate::oauth::{Context, Keys, authorize, logout};
+use crate::oauth::{ClientKeys, Context, Keys, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
@@ -38,6 +38,7 @@ pub struct Services {
     pub config: Arc<Config>,
     pub store: Store,
     pub keys: Arc<Keys>,
+    pub client_keys: Arc<ClientKeys>,
     pub accounts: Accounts,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
@@ -53,6 +54,7 @@ impl Services {
             config: self.config.clone(),
             store: self.store.clone(),
             keys: self.keys.snapshot(),
+            client_keys: self.client_keys.clone(),
             rng: self.rng.clone(),
             now: self.clock.now(),
         }

@@ -179,6 +179,8 @@ pub struct Policy {
     /// Where its forms may lead in the end, besides ourselves: Chromium applies `form-action` to the redirect too.
     pub form_action: Option<String>,
     pub script: bool,
+    /// The origins of what it shows in frames.
+    pub frames: Vec<String>,
 }
 
 /// A page, under a policy that allows our stylesheet and nothing inline.
@@ -188,8 +190,9 @@ pub fn page(status: StatusCode, template: &impl Template, policy: &Policy) -> Re
         Err(error) => return fault(&Fault::internal(error)),
     };
     let csp = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; {}form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; {}{}form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
         if policy.script { "script-src 'self'; " } else { "" },
+        if policy.frames.is_empty() { String::new() } else { format!("frame-src {}; ", policy.frames.join(" ")) },
         policy.form_action.as_ref().map(|source| format!(" {source}")).unwrap_or_default(),
     );
     let mut response = (status, Html(body)).into_response();
@@ -229,7 +232,11 @@ pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) 
                 action: target.uri().to_owned(),
                 fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             };
-            page(StatusCode::OK, &form, &Policy { form_action: Some(target.form_action()), script: true })
+            page(
+                StatusCode::OK,
+                &form,
+                &Policy { form_action: Some(target.form_action()), script: true, ..Policy::default() },
+            )
         }
     }
 }

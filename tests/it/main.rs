@@ -4,6 +4,7 @@ mod browser;
 mod cli;
 mod layering;
 mod oauth;
+mod outgoing;
 mod store;
 mod support;
 mod web;

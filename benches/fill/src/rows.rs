@@ -146,6 +146,8 @@ impl Size {
             "expires_at",
             "revoked_at",
             "revoked_because",
+            "terms",
+            "sender_key",
         ];
         Rows { table: "grants", columns, rows: Box::new((0..self.grants).map(move |n| self.grant(n))) }
     }
@@ -195,6 +197,8 @@ impl Size {
             Value::Integer(expires),
             if revoked { Value::Integer(rotated) } else { Value::Null },
             if revoked { Value::Text("by_client".into()) } else { Value::Null },
+            Value::Text("{}".into()),
+            Value::Null,
         ]
     }
 }

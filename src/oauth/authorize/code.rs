@@ -8,7 +8,7 @@ use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::oauth::{Context, Error};
 use crate::store::{NewGrant, PendingRequest};
-use crate::types::{Fault, GrantId, GrantType, Session};
+use crate::types::{Fault, GrantId, GrantType, Session, Terms};
 
 /// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
 /// its hash alone.
@@ -108,6 +108,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
+        terms: Terms::default(),
         offline,
         refreshable,
         nonce: request.nonce.clone(),
@@ -115,6 +116,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         redirect_uri: validated.target.uri().to_owned(),
         code_hash: code.hash(),
         code_challenge: request.code_challenge.clone(),
+        sender_key: None,
         created_at: cx.now,
         code_expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.

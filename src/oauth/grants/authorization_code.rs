@@ -48,6 +48,8 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
         // A verifier where no challenge was stored fits nothing (OAuth 2.1 §4.1.3), and so does none where one was.
         code_challenge: code_challenge.as_deref().unwrap_or_default(),
         redirect_uri: request.redirect_uri.as_deref(),
+        sender_key: None,
+        binds_refresh: client.is_public(),
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {

@@ -51,7 +51,15 @@ pub async fn exchange(cx: &Context, client: &Client, request: &Request) -> Resul
         Polled::Expired => return Err(expired().into()),
         Polled::Unknown => return Err(invalid_grant(UNKNOWN).into()),
     }
-    let redeem = Redeem { grant: id, code_hash, client: &client.id, code_challenge: "", redirect_uri: None };
+    let redeem = Redeem {
+        grant: id,
+        code_hash,
+        client: &client.id,
+        code_challenge: "",
+        redirect_uri: None,
+        sender_key: None,
+        binds_refresh: client.is_public(),
+    };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
             let scope = still_registered(client, &grant.scope);

@@ -52,6 +52,10 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
 
     let presented = Presented { grant: claims.grant, generation: claims.generation, client: &client.id };
     match cx.store.rotate(&presented, &issue::refresh_terms(cx, client)?, cx.now).await? {
+        // A retry whose answer was signed with a key that has been revoked since.
+        Rotation::Repeated(grant) if cx.keys.signing(&grant.refresh_key).is_none() => {
+            Err(invalid_grant(UNKNOWN).into())
+        }
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => Ok(issue::for_grant(cx, client, &grant, scope)?),
         Rotation::Reused => {
             tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);

@@ -7,7 +7,9 @@ use super::super::database::{On, on};
 use super::super::writer::{Failed, Job, Written, all, each, here, json};
 use super::super::{Store, Tx};
 use super::hex;
-use crate::types::{Authentication, ClientId, CodeChallenge, Fault, GrantId, Scope, SessionId, Timestamp, UserId};
+use crate::types::{
+    Authentication, ClientId, CodeChallenge, Fault, GrantId, Scope, SenderKey, SessionId, Terms, Timestamp, UserId,
+};
 
 /// What the authorization endpoint writes: a grant that waits for its code.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub struct NewGrant {
     pub user: UserId,
     pub session: SessionId,
     pub scope: Scope,
+    pub terms: Terms,
     /// Lives on when its session ends.
     pub offline: bool,
     /// Has refresh tokens.
@@ -28,6 +31,8 @@ pub struct NewGrant {
     /// SHA-256 of the code's secret.
     pub code_hash: [u8; 32],
     pub code_challenge: Option<CodeChallenge>,
+    /// Whoever redeems the code must prove possession of it; `None` leaves the choice to the token request.
+    pub sender_key: Option<SenderKey>,
     pub created_at: Timestamp,
     pub code_expires_at: Timestamp,
     /// The end of the grant once it is redeemed, whatever is refreshed.
@@ -54,6 +59,8 @@ pub struct CreateJob {
     code_expires_at: i64,
     created_at: i64,
     ends_at: i64,
+    terms: String,
+    sender_key: Option<String>,
 }
 
 impl TryFrom<&NewGrant> for CreateJob {
@@ -77,6 +84,8 @@ impl TryFrom<&NewGrant> for CreateJob {
             code_expires_at: grant.code_expires_at.micros(),
             created_at: grant.created_at.micros(),
             ends_at: grant.ends_at.micros(),
+            terms: serde_json::to_string(&grant.terms).map_err(Fault::internal)?,
+            sender_key: grant.sender_key.as_ref().map(SenderKey::to_string),
         })
     }
 }
@@ -86,8 +95,8 @@ impl CreateJob {
         const INSERT: &str =
             "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
                 authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
-                generation, created_at, ends_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16)";
+                generation, created_at, ends_at, terms, sender_key)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18)";
         on!(on, db => query(INSERT)
             .bind(&self.id)
             .bind(&self.client_id)
@@ -105,6 +114,8 @@ impl CreateJob {
             .bind(self.code_expires_at)
             .bind(self.created_at)
             .bind(self.ends_at)
+            .bind(&self.terms)
+            .bind(&self.sender_key)
             .execute(db)
             .await
             .map(|_| ()))
@@ -124,14 +135,16 @@ impl Job for CreateJob {
     async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const INSERT_MANY: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
-                generation, created_at, ends_at)
+                generation, created_at, ends_at, terms, sender_key)
             SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
-                redirect_uri, code_hash, code_challenge, code_expires_at, code_expires_at, 1, created_at, ends_at
+                redirect_uri, code_hash, code_challenge, code_expires_at, code_expires_at, 1, created_at, ends_at,
+                terms, sender_key
             FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BOOLEAN[], $7::BOOLEAN[],
                     $8::TEXT[], $9::BIGINT[], $10::TEXT[], $11::TEXT[], $12::BYTEA[], $13::TEXT[], $14::BIGINT[],
-                    $15::BIGINT[], $16::BIGINT[])
+                    $15::BIGINT[], $16::BIGINT[], $17::TEXT[], $18::TEXT[])
                 AS new (id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at,
-                    methods, redirect_uri, code_hash, code_challenge, code_expires_at, created_at, ends_at)";
+                    methods, redirect_uri, code_hash, code_challenge, code_expires_at, created_at, ends_at,
+                    terms, sender_key)";
         query(INSERT_MANY)
             .bind(each(jobs, |job| job.id.as_str()))
             .bind(each(jobs, |job| job.client_id.as_str()))
@@ -149,6 +162,8 @@ impl Job for CreateJob {
             .bind(each(jobs, |job| job.code_expires_at))
             .bind(each(jobs, |job| job.created_at))
             .bind(each(jobs, |job| job.ends_at))
+            .bind(each(jobs, |job| job.terms.as_str()))
+            .bind(each(jobs, |job| job.sender_key.as_deref()))
             .execute(pool)
             .await?;
         Ok(all(jobs))
@@ -162,12 +177,13 @@ impl Job for CreateJob {
     async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const INSERT_HERE: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
-                generation, created_at, ends_at)
+                generation, created_at, ends_at, terms, sender_key)
             SELECT value ->> 'id', value ->> 'client_id', value ->> 'user_id', value ->> 'session_id',
                 value ->> 'scope', value ->> 'offline', value ->> 'refreshable', value ->> 'nonce',
                 value ->> 'authenticated_at', value ->> 'methods', value ->> 'redirect_uri',
                 unhex(value ->> 'code_hash'), value ->> 'code_challenge', value ->> 'code_expires_at',
-                value ->> 'code_expires_at', 1, value ->> 'created_at', value ->> 'ends_at'
+                value ->> 'code_expires_at', 1, value ->> 'created_at', value ->> 'ends_at',
+                value ->> 'terms', value ->> 'sender_key'
             FROM json_each($1)";
         query(here::<Self>(INSERT_HERE)).bind(json(jobs)?).execute(pool).await?;
         Ok(all(jobs))

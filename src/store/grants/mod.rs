@@ -32,7 +32,9 @@ use super::changes::Change;
 use super::database::{on, row};
 use super::writer::Identified;
 use super::{Store, Tx};
-use crate::types::{Authentication, ClientId, Fault, GrantId, Scope, SessionId, Timestamp, TokenId, UserId};
+use crate::types::{
+    Authentication, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Terms, Timestamp, TokenId, UserId,
+};
 
 /// An active grant, as tokens are made of it.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ pub struct Grant {
     pub user: UserId,
     pub session: SessionId,
     pub scope: Scope,
+    pub terms: Terms,
     pub offline: bool,
     pub refreshable: bool,
     pub nonce: Option<String>,
@@ -54,6 +57,8 @@ pub struct Grant {
     pub refresh_expires_at: Timestamp,
     /// The key that signs it, so that the same generation is always the same string.
     pub refresh_key: String,
+    /// Whoever uses its refresh tokens must prove possession of it.
+    pub sender_key: Option<SenderKey>,
     pub expires_at: Timestamp,
 }
 
@@ -106,6 +111,8 @@ row!(
         refresh_expires_at: i64,
         refresh_key: String,
         expires_at: i64,
+        terms: String,
+        sender_key: Option<String>,
     }
 );
 
@@ -120,6 +127,7 @@ impl TryFrom<GrantRow> for Grant {
 
     fn try_from(row: GrantRow) -> Result<Self, Fault> {
         let broken = || Fault::because("a stored grant has an id that is not a UUID");
+        let unreadable = || Fault::because("a stored grant is bound to what is not a key");
         Ok(Self {
             id: GrantId::parse(&row.id).ok_or_else(broken)?,
             client: row.client_id.parse().map_err(Fault::because)?,
@@ -138,6 +146,8 @@ impl TryFrom<GrantRow> for Grant {
             refresh_expires_at: Timestamp::from_micros(row.refresh_expires_at),
             refresh_key: row.refresh_key,
             expires_at: Timestamp::from_micros(row.expires_at),
+            terms: serde_json::from_str(&row.terms).map_err(Fault::internal)?,
+            sender_key: row.sender_key.map(|key| SenderKey::parse(&key).ok_or_else(unreadable)).transpose()?,
         })
     }
 }
@@ -147,7 +157,8 @@ impl Store {
     /// may have expired before housekeeping ends it.
     pub async fn living_grant(&self, id: GrantId, now: Timestamp) -> Result<Option<Grant>, Fault> {
         const SELECT: &str = "SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
-                authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at
+                authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms,
+                sender_key
             FROM grants WHERE id = $1 AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $2
               AND (offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = grants.session_id AND s.ended_at IS NULL
                           AND s.idle_expires_at > $2 AND s.expires_at > $2))";
@@ -186,7 +197,7 @@ impl Tx {
             .execute(db)
             .await?
             .rows_affected());
-        if rows == 1 {
+        if self.has_ended(rows) {
             self.record(Change::GrantRevoked(id), now).await?;
         }
         Ok(())

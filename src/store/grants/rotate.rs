@@ -67,7 +67,7 @@ impl Job for RotateJob {
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING grants.id, grants.client_id, user_id, session_id, scope, offline, refreshable, nonce,
                 authenticated_at, methods, grants.generation, rotated_at, refresh_expires_at, grants.refresh_key,
-                expires_at";
+                expires_at, terms, sender_key";
         let rows: Vec<GrantRow> = query_as(ROTATE_MANY)
             .bind(each(jobs, |job| job.grant.as_str()))
             .bind(each(jobs, |job| job.generation))
@@ -91,7 +91,7 @@ impl Job for RotateJob {
               AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
-                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms, sender_key";
         let rows: Vec<GrantRow> = query_as(ROTATE)
             .bind(&self.grant)
             .bind(self.generation)
@@ -122,7 +122,7 @@ impl Job for RotateJob {
               AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
-                generation, rotated_at, refresh_expires_at, refresh_key, expires_at";
+                generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms, sender_key";
         let rows: Vec<GrantRow> = query_as(here::<Self>(ROTATE_HERE)).bind(json(jobs)?).fetch_all(pool).await?;
         Ok(by_row(jobs, rows))
     }

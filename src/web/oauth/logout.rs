@@ -6,11 +6,11 @@ use axum::response::Response;
 use crate::oauth::Context;
 use crate::oauth::error::invalid_request;
 use crate::oauth::logout::{self, Logout};
-use crate::store::{Ending, PendingKind, PendingRequest};
+use crate::store::{PendingKind, PendingRequest};
 use crate::types::RequestId;
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery, bounded};
-use crate::web::pages::sign_out::after;
+use crate::web::pages::sign_out::{finish, next};
 use crate::web::respond::{self, PageError};
 use crate::web::{Held, Services, Shared};
 
@@ -63,13 +63,14 @@ async fn without_a_question(
 ) -> Result<Option<Response>, PageError> {
     match services.accounts.signed_in(browser.session(), cx.now).await? {
         // RP-Initiated Logout §2: without proof, "the OP SHOULD ask the End-User".
-        Some((session, _)) if !logout.is_proved_for(&session) => return Ok(None),
-        Some((session, _)) => services.accounts.end(session.id, Ending::SignOut, cx.now).await?,
+        Some((session, _)) if !logout.is_proved_for(&session) => Ok(None),
+        Some(_) => finish(services, cx, browser, logout).await.map(Some),
         // Nobody to sign out: where they wanted to go is all that is left.
-        None => {}
+        None => {
+            browser.sign_out().await?;
+            Ok(Some(respond::see_other(&next(services, logout))))
+        }
     }
-    browser.sign_out().await?;
-    Ok(Some(after(services, logout)))
 }
 
 fn ask(services: &Services, request: RequestId) -> Response {

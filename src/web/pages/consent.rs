@@ -42,7 +42,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     let csrf = browser.csrf(&services).await?;
     let page = page(&services, csrf, &waiting, &need);
     let form_action = Some(waiting.validated.target.form_action());
-    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, script: false }))
+    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, ..Policy::default() }))
 }
 
 pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {

@@ -60,7 +60,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         accounts: vec![AccountView::of(session.id, &user)],
     };
     let form_action = Some(waiting.validated.target.form_action());
-    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, script: false }))
+    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, ..Policy::default() }))
 }
 
 pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {

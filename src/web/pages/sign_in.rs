@@ -159,5 +159,5 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         error: form.error,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
-    Ok(respond::page(status, &page, &Policy { form_action, script: false }))
+    Ok(respond::page(status, &page, &Policy { form_action, ..Policy::default() }))
 }

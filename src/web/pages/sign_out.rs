@@ -7,9 +7,9 @@ use http::StatusCode;
 
 use super::{ClientView, Site, forged};
 use crate::oauth::Context;
-use crate::oauth::logout::{self, Logout};
+use crate::oauth::logout::{self, Logout, front_channel};
 use crate::store::{Ending, PendingKind, PendingRequest};
-use crate::types::{ClientId, Params, RequestId, redirect_uri};
+use crate::types::{ClientId, Params, RequestId, SessionId, redirect_uri};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::logout::spend;
@@ -36,6 +36,15 @@ struct SignedOutPage {
     continue_to: Option<String>,
 }
 
+#[derive(Template)]
+#[template(path = "signing_out.html")]
+struct SigningOutPage {
+    site: Site,
+    client: Option<ClientView>,
+    frames: Vec<String>,
+    next: String,
+}
+
 /// Asks before anybody is signed out.
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
@@ -52,7 +61,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         username: user.username,
     };
     let form_action = logout.and_then(|logout| logout.return_to.as_deref()).map(redirect_uri::form_source);
-    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, script: false }))
+    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, ..Policy::default() }))
 }
 
 pub async fn answer(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
@@ -67,15 +76,41 @@ pub async fn answer(State(services): State<Shared>, mut browser: Browser, PageFo
     if let Some((pending, _)) = &waiting {
         spend(&services, pending).await?;
     }
+    let logout = waiting.map_or_else(Logout::default, |(_, logout)| logout);
+    finish(&services, &cx, &mut browser, &logout).await
+}
+
+/// Signs the browser out, and goes on to where that leads.
+pub async fn finish(services: &Services, cx: &Context, browser: &mut Browser, logout: &Logout) -> Page {
+    let session = browser.session();
+    let frames = match session {
+        Some(session) => frames(services, cx, session).await?,
+        None => Vec::new(),
+    };
     // ASVS 7.4.1: on the server first; the cookie is a courtesy.
-    if let Some(session) = browser.session() {
+    if let Some(session) = session {
         services.accounts.end(session, Ending::SignOut, cx.now).await?;
     }
     browser.sign_out().await?;
-    Ok(match waiting {
-        Some((_, logout)) => after(&services, &logout),
-        None => respond::see_other(&services.path("/signed-out")),
-    })
+    let next = next(services, logout);
+    if frames.is_empty() {
+        return Ok(respond::see_other(&next));
+    }
+    // Front-Channel Logout §2: "renders <iframe src="frontchannel_logout_uri"> in a page".
+    let mut origins: Vec<String> = frames.iter().filter_map(|uri| redirect_uri::origin(uri)).collect();
+    origins.sort_unstable();
+    origins.dedup();
+    let client = logout.client.as_deref().map(ClientView::registered);
+    let page = SigningOutPage { site: Site::of(services), client, frames, next };
+    Ok(respond::page(StatusCode::OK, &page, &Policy { script: true, frames: origins, ..Policy::default() }))
+}
+
+/// What this browser has to load so that the applications of a session sign it out too.
+async fn frames(services: &Services, cx: &Context, session: SessionId) -> Result<Vec<String>, PageError> {
+    // Front-Channel Logout §2: both or none, and none does without them.
+    let (iss, sid) = (services.config.server.issuer.as_str(), session.to_string());
+    let uris = front_channel::uris(cx, session).await?;
+    Ok(uris.iter().map(|uri| respond::with_query(uri, &[("iss", iss), ("sid", &sid)])).collect())
 }
 
 /// Everybody is signed out. A client that asked for it without naming an address to return to may be gone on to at its
@@ -94,15 +129,15 @@ pub async fn done(State(services): State<Shared>, PageQuery(params): PageQuery) 
 }
 
 /// Where a sign-out ends (RP-Initiated Logout §3): at the client, with its `state`, or on a page.
-pub fn after(services: &Services, logout: &Logout) -> Response {
+pub fn next(services: &Services, logout: &Logout) -> String {
     match &logout.return_to {
         Some(uri) => {
             let state: Vec<_> = logout.state.iter().map(|state| ("state", state.as_str())).collect();
-            respond::see_other(&respond::with_query(uri, &state))
+            respond::with_query(uri, &state)
         }
         None => {
             let client: Vec<_> = logout.client.iter().map(|client| ("client_id", client.id.as_str())).collect();
-            respond::see_other(&respond::with_query(&services.path("/signed-out"), &client))
+            respond::with_query(&services.path("/signed-out"), &client)
         }
     }
 }

@@ -51,10 +51,15 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "acr_values_supported",
         "authorization_endpoint",
         "authorization_response_iss_parameter_supported",
+        "backchannel_logout_session_supported",
+        "backchannel_logout_supported",
         "claims_parameter_supported",
         "claims_supported",
         "code_challenge_methods_supported",
+        "device_authorization_endpoint",
         "end_session_endpoint",
+        "frontchannel_logout_session_supported",
+        "frontchannel_logout_supported",
         "grant_types_supported",
         "id_token_signing_alg_values_supported",
         "introspection_endpoint",
@@ -75,6 +80,11 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "userinfo_endpoint",
     ];
     assert_eq!(document.as_object().expect("an object").keys().collect::<Vec<_>>(), known);
+
+    // Back-Channel Logout §2.1, Front-Channel Logout §3; `oauth/logout_*.rs` show that it is so.
+    for member in known.iter().filter(|member| member.contains("channel_logout")) {
+        assert_eq!(document[member], true, "{member}");
+    }
 
     // A Host header of somebody's choosing changes none of it.
     let request = app.http.get(format!("{}{OPENID}", app.url)).header("host", "evil.example");

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use grantor::store::Ending;
 use grantor::types::Clock;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::each_database;
+use crate::support::app::eventually;
 use crate::support::behind::at_once;
-use crate::support::{Pkce, TestApp};
+use crate::support::{Engine, Pkce, TestApp};
 
 each_database!(
     a_session_that_expired_ends_with_its_tokens,
@@ -15,9 +18,11 @@ each_database!(
     a_late_replay_is_still_told_from_nonsense,
     more_than_one_batch_goes_in_one_round,
     of_two_nodes_one_sweeps,
-    an_office_has_one_holder,
+    a_lease_has_one_holder,
     what_stays_does_not_keep_what_is_behind_it,
     a_code_that_nobody_redeemed_leaves_nothing,
+    a_session_that_cannot_be_ended_keeps_nothing_else,
+    a_session_that_is_used_in_the_meantime_does_not_expire,
 );
 
 const DAY: u64 = 86_400;
@@ -177,7 +182,7 @@ async fn of_two_nodes_one_sweeps(app: TestApp) {
     other.close().await;
 }
 
-async fn an_office_has_one_holder(app: TestApp) {
+async fn a_lease_has_one_holder(app: TestApp) {
     let now = app.clock.now();
     let (until, later) = (now.plus(Duration::from_secs(60)), now.plus(Duration::from_secs(120)));
     let other = app.other_store().await;
@@ -226,4 +231,76 @@ async fn a_code_that_nobody_redeemed_leaves_nothing(app: TestApp) {
     app.sweep().await;
     assert_eq!(app.count("grants").await, 1);
     rp.refresh(&kept).await.expect_tokens();
+}
+
+/// Two sessions that expire, of which the database will not end the first, and something old.
+async fn a_session_that_cannot_be_ended_keeps_nothing_else(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let stuck = app.session_of(rp.sign_in_with(&app.person(), "ada", &[]).await.id_token());
+    rp.sign_in_with(&app.person(), "ada", &[]).await;
+    app.sql("INSERT INTO changes (kind, id, at, expires_at) VALUES ('of old', '', 1, 1)").await;
+    let refuses = match app.engine() {
+        Engine::Sqlite => format!(
+            "CREATE TRIGGER stuck BEFORE UPDATE OF ended_at ON sessions WHEN OLD.id = '{stuck}'
+             BEGIN SELECT RAISE(ABORT, 'stuck'); END"
+        ),
+        Engine::Postgres => format!("ALTER TABLE sessions ADD CHECK (id <> '{stuck}' OR ended_at IS NULL)"),
+    };
+    app.sql(&refuses).await;
+    app.sql("UPDATE sessions SET idle_expires_at = 1").await;
+    app.sweep().await;
+    assert_eq!(app.count(&format!("sessions WHERE ended_at IS NULL AND id = '{stuck}'")).await, 1);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    assert_eq!(app.count("changes WHERE kind = 'of old'").await, 0);
+}
+
+async fn a_session_that_is_used_in_the_meantime_does_not_expire(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let session = app.session_of(rp.sign_in_with(&app.person(), "ada", &[]).await.id_token());
+    let until = app.clock.now().plus(Duration::from_secs(60));
+    app.sql(&format!("UPDATE sessions SET idle_expires_at = {}", until.micros())).await;
+    let just_before = until.minus(Duration::from_micros(1));
+    assert!(!app.change(async |tx| tx.end_session(session, Ending::Expiry, just_before).await).await);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+    assert!(app.change(async |tx| tx.end_session(session, Ending::Expiry, until).await).await);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_use_that_is_being_written_is_stronger_than_expiry() {
+    let app = TestApp::spawn(Engine::Postgres).await;
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    rp.sign_in_with(&app.person(), "ada", &[]).await;
+    app.sql("UPDATE sessions SET idle_expires_at = 1").await;
+    let mut mark = PgConnection::connect(&app.database_url()).await.unwrap();
+    mark.execute("BEGIN").await.unwrap();
+    let later = app.clock.now().micros() + 3_600_000_000;
+    mark.execute(AssertSqlSafe(format!("UPDATE sessions SET idle_expires_at = {later}"))).await.unwrap();
+    let waits = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let commit = async {
+        eventually("housekeeping waits for the row", async || app.count(waits).await == 1).await;
+        mark.execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(app.sweep(), commit);
+    assert_eq!(app.count("sessions WHERE ended_at IS NULL").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_written_again_when_half_of_it_has_passed() {
+    let app = TestApp::spawn(Engine::Sqlite).await;
+    app.sql("CREATE TABLE written (n BIGINT)").await;
+    for event in ["INSERT", "UPDATE"] {
+        let trigger =
+            format!("CREATE TRIGGER on_{event} AFTER {event} ON leases BEGIN INSERT INTO written VALUES (1); END");
+        app.sql(&trigger).await;
+    }
+    // Several batches.
+    let many = "INSERT INTO pending_requests (id, kind, browser, params, created_at, expires_at)
+        SELECT 'r' || i, 'authorize', 'b', '[]', 1, 1 FROM n";
+    assert_eq!(app.sql(&format!("{NUMBERS} {many}")).await, 2_500);
+    app.sweep().await;
+    assert_eq!((app.count("pending_requests").await, app.count("written").await), (0, 1));
 }

@@ -5,6 +5,7 @@ mod cleanup;
 mod crash;
 mod feed;
 mod feed_log;
+mod following;
 mod outage;
 mod processes;
 mod remembered;

@@ -10,9 +10,10 @@ use sqlx::{
 use crate::support::{Engine, TestApp};
 
 /// What PostgreSQL alone can do: its place in the source is behind `On::Postgres`, or in a `write_many`.
-const POSTGRES_ALONE: [&str; 6] = [
+const POSTGRES_ALONE: [&str; 7] = [
     "SELECT pg_notify($1, '')",
     "SELECT pg_advisory_xact_lock(7142530011)",
+    "LATE",
     "INSERT_MANY",
     "REDEEM_MANY",
     "ROTATE_MANY",
@@ -141,7 +142,7 @@ fn a_batch_and_one_alone_are_written_under_the_same_conditions_on_both_databases
         // UNNEST names the parameters in their order.
         let (_, named) = many.split_once("AS job (").expect("the columns of the jobs");
         let (named, _) = named.split_once(')').expect("their end");
-        let parameters: Vec<&str> = named.split(", ").collect();
+        let parameters: Vec<&str> = named.split(',').map(str::trim).collect();
         let [sets, conditions, gives] = transition(many, &[]);
         assert!(conditions.contains("revoked_at IS NULL") && conditions.contains("FROM consents"), "{conditions}");
         assert!(

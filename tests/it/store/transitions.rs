@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use grantor::crypto::{SystemRandom, random};
-use grantor::store::{Ending, PendingKind, PendingRequest, Presented, Redeem, Redemption, Rotation, Store, Stored};
+use grantor::store::{
+    Ending, Grant, NewGrant, PendingKind, PendingRequest, Presented, Redeem, Redemption, Rotation, Store, Stored,
+};
 use grantor::types::{
-    Authentication, ClientId, Clock, Fault, GrantId, Params, RequestId, Scope, SessionId, Timestamp, UserId,
+    Authentication, ClientId, Clock, Fault, GrantId, Params, RequestId, Scope, SenderKey, Session, SessionId, Terms,
+    Timestamp, UserId,
 };
 
 use crate::each_database;
@@ -27,10 +30,13 @@ each_database!(
     two_answers_at_once_are_both_remembered,
     a_code_is_redeemed_once,
     a_code_is_redeemed_only_as_it_was_given_out,
+    a_bound_code_is_redeemed_with_its_key_alone,
+    the_terms_of_a_grant_stay_with_it,
     a_generation_moves_on_once,
     a_grant_moves_on_only_while_what_it_hangs_on_lives,
     a_session_that_ended_is_not_brought_back,
     a_session_in_use_is_marked_and_one_that_ended_is_not,
+    a_use_does_not_bring_an_old_authentication_back,
 );
 
 /// One transaction on a store of one's own choice.
@@ -287,6 +293,84 @@ async fn a_code_is_redeemed_only_as_it_was_given_out(app: TestApp) {
     assert!(matches!(&outcome, Redemption::Redeemed(grant) if grant.generation == 1), "{outcome:?}");
 }
 
+async fn a_bound_code_is_redeemed_with_its_key_alone(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let web = web();
+    let (key, other) = (SenderKey::Jwk("a".repeat(43)), SenderKey::Jwk("b".repeat(43)));
+    let certificate = SenderKey::Certificate("a".repeat(43));
+    let now = app.clock.now();
+
+    let bound = pending_grant(&app, false).await;
+    let bound = NewGrant { id: GrantId::new(id()), sender_key: Some(key.clone()), ..bound };
+    app.change(async |tx| tx.create_grant(&bound).await).await;
+    for wrong in [None, Some(&other), Some(&certificate)] {
+        let redeem = Redeem { sender_key: wrong, ..code(&bound, &web) };
+        let outcome = app.store.redeem(&redeem, &TERMS, now).await.unwrap();
+        assert!(
+            matches!(&outcome, Redemption::Refused(code) if code.sender_key == Some(key.to_string())),
+            "{outcome:?}"
+        );
+    }
+    // Both at once, each with its own: one has it.
+    let out = raced(&app, async |store| {
+        let with = |key| Redeem { sender_key: Some(key), binds_refresh: true, ..code(&bound, &web) };
+        let (own, stranger) = (with(&key), with(&other));
+        let (first, second) = tokio::join!(store.redeem(&stranger, &TERMS, now), store.redeem(&own, &TERMS, now));
+        assert!(matches!(first.unwrap(), Redemption::Refused(_)));
+        second.unwrap()
+    })
+    .await;
+    let redeemed: Vec<_> = out.iter().filter_map(redeemed).collect();
+    assert_eq!((redeemed.len(), redeemed[0].sender_key.as_ref()), (1, Some(&key)));
+
+    // One that is not bound takes the key of whoever redeems it, where its refresh tokens are to be bound.
+    for (binds_refresh, kept) in [(true, Some(&other)), (false, None)] {
+        let free = pending_grant(&app, false).await;
+        let redeem = Redeem { sender_key: Some(&other), binds_refresh, ..code(&free, &web) };
+        let outcome = app.store.redeem(&redeem, &TERMS, now).await.unwrap();
+        assert_eq!(redeemed_of(&outcome).sender_key.as_ref(), kept);
+        let presented = Presented { grant: free.id, generation: 1, client: &web };
+        let rotated = app.store.rotate(&presented, &TERMS, now).await.unwrap();
+        let Rotation::Rotated(grant) = &rotated else { panic!("{rotated:?}") };
+        assert_eq!(grant.sender_key.as_ref(), kept);
+    }
+}
+
+async fn the_terms_of_a_grant_stay_with_it(app: TestApp) {
+    app.user("ada").await;
+    app.client("web").create().await;
+    let web = web();
+    let now = app.clock.now();
+    let terms = Terms { resources: vec!["https://api.example/v1".to_owned(), "https://\u{fc}'\"".to_owned()] };
+    let mut grants = Vec::new();
+    for _ in 0..8 {
+        let grant = pending_grant(&app, false).await;
+        grants.push(NewGrant { id: GrantId::new(id()), terms: terms.clone(), ..grant });
+    }
+    // Alone, and in batches.
+    app.change(async |tx| tx.create_grant(&grants[0]).await).await;
+    for created in at_once(grants[1..].iter().map(|grant| app.store.create_grant(grant))).await {
+        created.unwrap();
+    }
+    let codes: Vec<_> = grants.iter().map(|grant| code(grant, &web)).collect();
+    for outcome in at_once(codes.iter().map(|code| app.store.redeem(code, &TERMS, now))).await {
+        assert_eq!(redeemed_of(&outcome.unwrap()).terms, terms);
+    }
+    assert_eq!(app.store.living_grant(grants[3].id, now).await.unwrap().unwrap().terms, terms);
+}
+
+fn redeemed(outcome: &Redemption) -> Option<&Grant> {
+    match outcome {
+        Redemption::Redeemed(grant) => Some(grant),
+        Redemption::Refused(_) | Redemption::Unknown => None,
+    }
+}
+
+fn redeemed_of(outcome: &Redemption) -> &Grant {
+    redeemed(outcome).unwrap_or_else(|| panic!("{outcome:?}"))
+}
+
 async fn a_generation_moves_on_once(app: TestApp) {
     app.user("ada").await;
     app.client("web").create().await;
@@ -366,6 +450,25 @@ async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
         assert!(app.store.session(session.id, later).await.unwrap().is_none());
         assert!(app.store.remembered_session(session.id, later).await.unwrap().is_none());
     }
+}
+
+/// Somebody read the session, and uses it only after its person has proved again who they are.
+async fn a_use_does_not_bring_an_old_authentication_back(app: TestApp) {
+    let ada = app.user("ada").await;
+    let session = session_of(&app, ada);
+    app.change(async |tx| tx.create_session(&session).await).await;
+    let read = app.store.session(session.id, app.clock.now()).await.unwrap().expect("it lives");
+
+    let at = app.clock.now().plus(Duration::from_secs(600));
+    let renewed = Session { authentication: Authentication::by_password(at), ..read.clone() };
+    assert!(app.change(async |tx| tx.renew_session(&renewed).await).await);
+    app.store.remembered_session(session.id, at).await.unwrap().expect("it lives");
+
+    let later = at.plus(Duration::from_secs(600));
+    app.store.use_session(&read, Duration::from_secs(3_600), later);
+    let remembered = app.store.remembered_session(session.id, later).await.unwrap().expect("it lives");
+    // When it was seen is told if the feed has not made this node forget it in between.
+    assert_eq!(remembered.authentication.at, at);
 }
 
 async fn a_session_in_use_is_marked_and_one_that_ended_is_not(app: TestApp) {

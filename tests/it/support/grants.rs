@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use grantor::crypto::{SystemRandom, random};
 use grantor::store::{NewGrant, Redeem, RefreshTerms};
-use grantor::types::{Authentication, ClientId, Clock, CodeChallenge, GrantId, Scope, Session, SessionId, UserId};
+use grantor::types::{
+    Authentication, ClientId, Clock, CodeChallenge, GrantId, Scope, Session, SessionId, Terms, UserId,
+};
 
 use super::TestApp;
 
@@ -43,6 +45,7 @@ pub async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
         user: ada,
         session: session.id,
         scope: Scope::from("openid notes:read"),
+        terms: Terms::default(),
         offline,
         refreshable: true,
         nonce: None,
@@ -50,6 +53,7 @@ pub async fn pending_grant(app: &TestApp, offline: bool) -> NewGrant {
         redirect_uri: "https://app.example/callback".to_owned(),
         code_hash: [7; 32],
         code_challenge: CodeChallenge::parse(CHALLENGE),
+        sender_key: None,
         created_at: now,
         code_expires_at: now.plus(Duration::from_secs(60)),
         ends_at: now.plus(Duration::from_secs(86_400)),
@@ -67,5 +71,13 @@ pub const TERMS: RefreshTerms<'static> =
     RefreshTerms { idle_lifetime: Duration::from_secs(1_000), key: "k1", retry_window: Duration::from_secs(10) };
 
 pub fn code<'a>(grant: &NewGrant, client: &'a ClientId) -> Redeem<'a> {
-    Redeem { grant: grant.id, code_hash: [7; 32], client, code_challenge: CHALLENGE, redirect_uri: None }
+    Redeem {
+        grant: grant.id,
+        code_hash: [7; 32],
+        client,
+        code_challenge: CHALLENGE,
+        redirect_uri: None,
+        sender_key: None,
+        binds_refresh: false,
+    }
 }

@@ -12,7 +12,10 @@ pub mod party;
 pub mod person;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
+pub mod receiver;
 pub mod rows;
+pub mod website;
 
 pub use app::{Engine, TestApp};
 pub use party::{Answer, Party, Pkce, Tokens};

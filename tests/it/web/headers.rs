@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use grantor::types::ClientMetadata;
+
 use crate::each_database;
 use crate::support::{Answer, Page, Pkce, TestApp};
 
@@ -30,6 +32,9 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, Page)> {
     pages.push(("select account", rp.authorize(&person, &pkce, &[("prompt", "select_account")]).await));
     pages.push(("account", person.get("/account").await));
     pages.push(("sign out", person.get("/oauth/logout").await));
+    let framed = |client: &mut ClientMetadata| client.frontchannel_logout_uri = Some("https://app.example/out".into());
+    let tokens = app.client("out").with(framed).create().await.sign_in_with(&person, "ada", &[]).await;
+    pages.push(("signing out", person.get(&format!("/oauth/logout?id_token_hint={}", tokens.id_token())).await));
     pages.push(("signed out", person.get("/signed-out").await));
     pages.push(("error", person.get("/oauth/authorize?client_id=nobody").await));
     pages.push(("forged", person.post("/consent", &[]).await));
@@ -50,7 +55,8 @@ async fn every_page_loads_nothing_inline_and_is_kept_and_framed_by_nobody(app: T
         assert_eq!(directive(csp, "default-src"), "'none'", "{what}");
         assert_eq!(directive(csp, "frame-ancestors"), "'none'", "{what}");
         assert_eq!(directive(csp, "base-uri"), "'none'", "{what}");
-        assert_eq!(csp.contains("script-src"), what == "form post", "{what}: {csp}");
+        assert_eq!(csp.contains("script-src"), ["form post", "signing out"].contains(&what), "{what}: {csp}");
+        assert_eq!(csp.contains("frame-src"), what == "signing out", "{what}: {csp}");
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{what}");
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{what}");
         assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");

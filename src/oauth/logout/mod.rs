@@ -1,4 +1,7 @@
-//! Signing out at the wish of a client (OpenID Connect RP-Initiated Logout 1.0).
+//! Signing out at the wish of a client (OpenID Connect RP-Initiated Logout 1.0), and telling the others.
+
+pub mod back_channel;
+pub mod front_channel;
 
 use std::sync::Arc;
 
@@ -7,7 +10,8 @@ use super::error::{OAuthError, invalid_request};
 use super::{Context, Error, hint};
 use crate::types::{Client, ClientId, Hint, Params, Session};
 
-/// A sign-out request, checked.
+/// A sign-out request, checked; by default that of somebody who came by themselves.
+#[derive(Default)]
 pub struct Logout {
     pub client: Option<Arc<Client>>,
     /// Where to return afterwards: a registered URI of the client.

@@ -1,0 +1,85 @@
+//! The public keys of clients (RFC 7591 §2 `jwks`, `jwks_uri`), and what they signed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::crypto::JwkSet;
+use crate::crypto::jwk::JwkError;
+use crate::crypto::jws::{JwsError, Unverified};
+use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
+use crate::types::{Client, ClientMetadata, Timestamp};
+
+/// Why a client's signature does not count: words for its developer, but for `Fetch`, which goes to our log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientKeysError {
+    #[error("the client has no keys: register jwks or jwks_uri")]
+    None,
+    #[error("the client's registered jwks cannot be used: {0}")]
+    Registered(#[from] JwkError),
+    #[error("the keys at the client's jwks_uri cannot be fetched or read")]
+    Fetch(#[from] OutgoingError),
+    #[error("{0}")]
+    Jws(#[from] JwsError),
+}
+
+/// The keys of all clients; those that clients publish themselves are remembered for a while.
+pub struct ClientKeys {
+    published: Documents<JwkSet>,
+}
+
+impl ClientKeys {
+    /// `life` is how long a published set is believed.
+    pub fn new(outgoing: Outgoing, life: Duration) -> Self {
+        // Many servers do not know the type of a JWK Set (RFC 7517 §8.5).
+        let kind = Kind { media_types: &[], life, read: |body| JwkSet::parse(body).map_err(|why| why.to_string()) };
+        Self { published: Documents::new(outgoing, kind) }
+    }
+
+    /// The keys of a client: registered, or fetched if they must be.
+    ///
+    /// # Errors
+    /// When it has none, or they cannot be had.
+    pub async fn of(&self, client: &Client, now: Timestamp) -> Result<Arc<JwkSet>, ClientKeysError> {
+        match (&client.metadata.jwks, &client.metadata.jwks_uri) {
+            (Some(jwks), _) => Ok(Arc::new(JwkSet::from_value(jwks)?)),
+            (None, Some(uri)) => Ok(self.published.get(uri, now).await?),
+            (None, None) => Err(ClientKeysError::None),
+        }
+    }
+
+    /// The claims of a JWT, if this client signed it. A key that its set does not have may be newer than the set, so that
+    /// is fetched again: once, and not again soon, whoever asks.
+    ///
+    /// # Errors
+    /// When no key of the client made the signature, or the keys cannot be had.
+    pub async fn verify<C: DeserializeOwned>(
+        &self,
+        client: &Client,
+        token: &Unverified<'_>,
+        now: Timestamp,
+    ) -> Result<C, ClientKeysError> {
+        let keys = self.of(client, now).await?;
+        match (token.verify(keys.keys()), &client.metadata.jwks_uri) {
+            (Err(JwsError::UnknownKey), Some(uri)) => {
+                let newer = self.published.newer(uri, &keys, now).await?;
+                Ok(token.verify(newer.keys())?)
+            }
+            (verified, _) => Ok(verified?),
+        }
+    }
+}
+
+/// Whether the keys that a client registers can be used.
+///
+/// # Errors
+/// In words, when they cannot.
+pub fn check(metadata: &ClientMetadata) -> Result<(), String> {
+    let Some(jwks) = &metadata.jwks else { return Ok(()) };
+    let keys = JwkSet::from_value(jwks).map_err(|why| format!("jwks: {why}"))?;
+    if keys.keys().is_empty() {
+        return Err("jwks: it has no key of a type that is known here: RSA, P-256, P-384 or Ed25519".to_owned());
+    }
+    Ok(())
+}
