@@ -47,3 +47,19 @@ impl std::fmt::Display for GrantType {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_urn_has_a_short_name_on_the_command_line_alone() {
+        assert_eq!("device_code".parse(), Ok(GrantType::DeviceCode));
+        assert_eq!(GrantType::parse("device_code"), None);
+        for grant in GrantType::ALL {
+            assert_eq!(grant.as_str().parse(), Ok(grant));
+            assert_eq!(serde_json::to_value(grant).unwrap(), grant.as_str());
+        }
+        assert!("code".parse::<GrantType>().is_err() && "".parse::<GrantType>().is_err());
+    }
+}

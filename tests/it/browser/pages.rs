@@ -90,6 +90,47 @@ async fn every_page_fits_every_screen_and_leads_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_connected_from_a_browser() {
+    let app = TestApp::spawn(Engine::Sqlite).await;
+    app.user(NAME).await;
+    let tv = app.client("tv").on_a_device().with(|client| client.client_name = "Notes on the television".into());
+    let tv = tv.create().await;
+    let waiting = tv.begin("openid email offline_access").await;
+    let browser = Browser::open().await;
+
+    browser.goto(&format!("{}/device", app.url)).await.unwrap();
+    browser.arrives_at("Connect a device").await;
+    browser.picture("device").await;
+    browser.fill("#user_code", "bbbb-bbbb").await;
+    browser.press("button[type=submit]").await;
+    browser.says("#mistake", "There is no such code").await;
+    browser.picture("device-mistake").await;
+
+    browser.goto(&format!("{}/device?user_code={}", app.url, waiting.user_code)).await.unwrap();
+    browser.arrives_at("Does your device show this code?").await;
+    browser.picture("device-link").await;
+    browser.press("button[type=submit]").await;
+    browser.arrives_at("Sign in to Grantor").await;
+    browser.picture("device-sign-in").await;
+    browser.sign_in(NAME, WORD).await;
+    browser.arrives_at("Notes on the television wants to use your account on a device").await;
+    browser.picture("device-confirm").await;
+    browser.press("button[value=allow]").await;
+    browser.arrives_at("Your device is connected").await;
+    browser.picture("device-done").await;
+    tv.poll(&waiting).await.expect_tokens();
+
+    let waiting = tv.begin("openid").await;
+    browser.goto(&format!("{}/device?user_code={}", app.url, waiting.user_code)).await.unwrap();
+    browser.press("button[type=submit]").await;
+    browser.press("button[value=deny]").await;
+    browser.arrives_at("Nothing was connected").await;
+    browser.picture("device-denied").await;
+    tv.poll(&waiting).await.expect_error("access_denied");
+    browser.has_no_complaints().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_a_frame_is_not_shown() {
     let (app, callback) = (TestApp::spawn(Engine::Sqlite).await, Callback::listen().await);
     let browser = Browser::open().await;
