@@ -125,7 +125,7 @@ impl World {
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
         let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
-        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime, ring));
+        let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime, ring, None));
         let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }
@@ -146,7 +146,7 @@ impl World {
 
     fn authenticate(&self) {
         let params = Params::parse(black_box(b"grant_type=client_credentials&scope=notes%3Aread")).expect("a form");
-        let presented = Presented { authorization: Some(&self.authorization), params: &params };
+        let presented = Presented { authorization: Some(&self.authorization), certificate: None, params: &params };
         black_box(at_once(client_auth::authenticate(&self.cx, &presented)).expect("the right secret"));
     }
 }

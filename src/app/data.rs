@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ACCESS_TOKEN_CEILING, Config, DatabaseUrl};
 use crate::crypto::random::token;
-use crate::crypto::{KeyRing, Random};
+use crate::crypto::{Authorities, KeyRing, Random};
 use crate::outgoing::{self, Outgoing};
 use crate::store::{Location, Options, Store};
 use crate::types::Clock;
@@ -110,6 +110,16 @@ pub fn outgoing(config: &Config) -> anyhow::Result<Outgoing> {
         max_bytes: settings.max_bytes,
     };
     Outgoing::new(&options).map_err(|why| anyhow!("outgoing.extra_ca {}: {why}", named()))
+}
+
+/// The authorities whose certificates clients may show.
+///
+/// # Errors
+/// When their file cannot be used.
+pub fn authorities(config: &Config) -> anyhow::Result<Option<Authorities>> {
+    let Some(path) = &config.tls.client_ca else { return Ok(None) };
+    let pem = fs::read(path).with_context(|| format!("tls.client_ca {}", path.display()))?;
+    Authorities::from_pem(&pem).map(Some).map_err(|why| anyhow!("tls.client_ca {}: {why}", path.display()))
 }
 
 /// Makes the file that SQLite will fill, and the one beside it that the store locks, for their owner alone (SQLite's

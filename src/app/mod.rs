@@ -1,6 +1,7 @@
 //! The wiring, all of it: configuration in, a running server out.
 
 pub mod data;
+mod tls;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -67,7 +68,8 @@ impl App {
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
 
         let outgoing = data::outgoing(&config)?;
-        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), config.outgoing.cache_lifetime, ring));
+        let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring, authorities));
 
         let mut jobs = Jobs::default();
         jobs.start(
@@ -176,15 +178,14 @@ async fn accept(
 ) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    match config.tls.files() {
+    match tls::config(&config.tls)? {
         None => {
             let mut server = axum_server::from_tcp(listener)?.handle(handle);
             server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             server.serve(service).await?;
         }
-        Some((cert, key)) => {
-            let tls = RustlsConfig::from_pem_file(cert, key).await;
-            let tls = tls.with_context(|| format!("tls.cert {} or tls.key {}", cert.display(), key.display()))?;
+        Some(tls) => {
+            let tls = RustlsConfig::from_config(Arc::new(tls));
             let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
             server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             server.serve(service).await?;

@@ -116,6 +116,12 @@ impl Config {
         self.seal.file.clone().unwrap_or_else(|| self.server.data_dir.join("seal.key"))
     }
 
+    /// Whether a client can show a certificate, here or to a proxy.
+    pub fn takes_client_certificates(&self) -> bool {
+        self.tls.client_certificates == tls::ClientCertificates::Optional
+            || self.server.client_certificate_header.is_some()
+    }
+
     fn read(layers: Layers) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(layers);
         let mut config = Self {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::duration;
 use super::issuer::Issuer;
 use super::section::{Found, Section};
+use crate::types::Network;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +25,10 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// What the pages call the server.
     pub name: String,
+    /// The addresses of proxies before this server, whose headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they pass on the certificate that a client showed them (RFC 8705, RFC 9440).
+    pub client_certificate_header: Option<String>,
     /// The longest request body; a longer one is answered with 413.
     pub max_body_bytes: usize,
     /// How long a request may take.
@@ -42,6 +47,8 @@ impl Default for Server {
             allow_insecure_issuer: false,
             data_dir: "./data".into(),
             name: "Grantor".into(),
+            trusted_proxies: Vec::new(),
+            client_certificate_header: None,
             max_body_bytes: 64 * 1024,
             request_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(30),
@@ -61,6 +68,15 @@ impl Section for Server {
         }
         if self.data_dir.as_os_str().is_empty() {
             found.refuse("data_dir", "must name a directory, such as \"./data\"");
+        }
+        if let Some(header) = &self.client_certificate_header {
+            if header.parse::<http::HeaderName>().is_err() {
+                found.refuse("client_certificate_header", "must be the name of a header, such as \"Client-Cert\"");
+            }
+            if self.trusted_proxies.is_empty() {
+                let why = "needs server.trusted_proxies: anybody could send such a header";
+                found.refuse("client_certificate_header", why);
+            }
         }
         found.words("name", &self.name, 64);
         found.number("max_body_bytes", self.max_body_bytes, 1024..=16 * 1024 * 1024);

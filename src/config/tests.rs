@@ -331,6 +331,16 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[keys]\npublish_before = \"off\"", ":2: keys.publish_before: is not a duration"),
         ("[feed]\npoll_interval = \"3s\"", ":2: feed.poll_interval: must be shorter than"),
         ("[feed]\npoll_interval = \"1ms\"", ":2: feed.poll_interval: must be between"),
+        ("[tls]\nclient_certificates = \"optional\"", ":2: tls.client_certificates: needs tls.cert and tls.key"),
+        ("[tls]\nclient_certificates = \"required\"", ":2: tls.client_certificates: unknown variant `required`"),
+        (
+            "[server]\nclient_certificate_header = \"client-cert\"",
+            ":2: server.client_certificate_header: needs server.trusted_proxies",
+        ),
+        (
+            "[server]\ntrusted_proxies = [\"::1\"]\nclient_certificate_header = \"a b\"",
+            ":3: server.client_certificate_header: must be the name of a header",
+        ),
         (
             "[outgoing]\nallow = [\"10.0.0.0/33\"]",
             ":2: outgoing.allow: \"10.0.0.0/33\" is not a range of IP addresses, such as",

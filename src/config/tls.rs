@@ -13,6 +13,19 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// PEM file with the certificate's private key.
     pub key: Option<PathBuf>,
+    /// Whether clients are asked for a certificate.
+    pub client_certificates: ClientCertificates,
+    /// PEM file of the authorities that `tls_client_auth` believes.
+    pub client_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCertificates {
+    #[default]
+    Off,
+    /// Whoever has none connects all the same: browsers have none.
+    Optional,
 }
 
 impl Tls {
@@ -27,6 +40,9 @@ impl Section for Tls {
         match (&self.cert, &self.key) {
             (Some(_), None) => found.refuse("key", "must be set when tls.cert is: the file of the private key"),
             (None, Some(_)) => found.refuse("cert", "must be set when tls.key is: the file of the certificate"),
+            (None, None) if self.client_certificates == ClientCertificates::Optional => {
+                found.refuse("client_certificates", "needs tls.cert and tls.key: clients show theirs where TLS ends");
+            }
             _ => {}
         }
     }

@@ -10,12 +10,14 @@
 //! | `keys`       | signing keys, parsed once, and the public halves that verify                   |
 //! | `token_type` | what kinds of token we sign: their `typ`, and the algorithms that fit          |
 //! | `jwt`        | a JWT from claims, and the claims back if nothing about it is wrong            |
+//! | `certificate` | certificates of clients: whom they name, and who vouches for them             |
 //! | `jwk`        | public keys of others, parsed strictly                                         |
 //! | `jws`        | signed JWTs of others: assertions, request objects, proofs                     |
 //! | `provider`   | aws-lc for the `jsonwebtoken` crate, which parses headers and verifies         |
 //!
 //! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
 
+pub mod certificate;
 pub mod hash;
 pub mod jwk;
 pub mod jws;
@@ -28,6 +30,7 @@ pub mod seal;
 mod threads;
 pub mod token_type;
 
+pub use certificate::{Authorities, PeerCertificate};
 pub use hash::{Digest, sha256, sha256_base64url};
 pub use jwk::{JwkSet, PublicKey};
 pub use jwt::JwtError;

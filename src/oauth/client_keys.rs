@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::client_secret;
 use crate::crypto::jwk::JwkError;
 use crate::crypto::jws::{JwsError, Unverified};
-use crate::crypto::{JwkSet, KeyRing};
+use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, certificate};
 use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
 use crate::types::{Client, ClientMetadata, Fault, Timestamp};
 
@@ -30,14 +30,16 @@ pub enum ClientKeysError {
 pub struct ClientKeys {
     published: Documents<JwkSet>,
     ring: Arc<KeyRing>,
+    authorities: Option<Authorities>,
 }
 
 impl ClientKeys {
-    /// `life` is how long a published set is believed; the ring opens secrets that are sealed.
-    pub fn new(outgoing: Outgoing, life: Duration, ring: Arc<KeyRing>) -> Self {
+    /// `life` is how long a published set is believed; the ring opens secrets that are sealed; the authorities vouch for
+    /// certificates.
+    pub fn new(outgoing: Outgoing, life: Duration, ring: Arc<KeyRing>, authorities: Option<Authorities>) -> Self {
         // Many servers do not know the type of a JWK Set (RFC 7517 §8.5).
         let kind = Kind { media_types: &[], life, read: |body| JwkSet::parse(body).map_err(|why| why.to_string()) };
-        Self { published: Documents::new(outgoing, kind), ring }
+        Self { published: Documents::new(outgoing, kind), ring, authorities }
     }
 
     /// The keys of a client: registered, or fetched if they must be.
@@ -49,6 +51,26 @@ impl ClientKeys {
             (Some(jwks), _) => Ok(Arc::new(JwkSet::from_value(jwks)?)),
             (None, Some(uri)) => Ok(self.published.get(uri, now).await?),
             (None, None) => Err(ClientKeysError::None),
+        }
+    }
+
+    /// Whether an authority that is configured vouches for a certificate.
+    pub fn vouch_for(&self, certificate: &PeerCertificate, now: Timestamp) -> bool {
+        self.authorities.as_ref().is_some_and(|authorities| authorities.vouch_for(certificate, now))
+    }
+
+    /// Whether a key, as a certificate has it, is the client's. As `verify`, it is looked for in a newer set too.
+    ///
+    /// # Errors
+    /// When the keys cannot be had.
+    pub async fn has(&self, client: &Client, key: &[u8], now: Timestamp) -> Result<bool, ClientKeysError> {
+        let is_in = |set: &JwkSet| {
+            set.keys().iter().any(|own| own.is_for("sig", "verify") && own.material().subject_public_key() == key)
+        };
+        let keys = self.of(client, now).await?;
+        match &client.metadata.jwks_uri {
+            Some(uri) if !is_in(&keys) => Ok(is_in(&*self.published.newer(uri, &keys, now).await?)),
+            _ => Ok(is_in(&keys)),
         }
     }
 
@@ -87,6 +109,11 @@ impl ClientKeys {
 /// # Errors
 /// In words, when they cannot.
 pub fn check(metadata: &ClientMetadata) -> Result<(), String> {
+    if metadata.tls_client_auth_subject_dn.as_deref().is_some_and(|name| !certificate::is_distinguished_name(name)) {
+        return Err(
+            "tls_client_auth_subject_dn must be as RFC 4514 writes it, such as CN=web,O=Example,C=NL".to_owned()
+        );
+    }
     let Some(jwks) = &metadata.jwks else { return Ok(()) };
     let keys = JwkSet::from_value(jwks).map_err(|why| format!("jwks: {why}"))?;
     if keys.keys().is_empty() {

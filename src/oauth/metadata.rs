@@ -11,8 +11,9 @@ use crate::types::{AuthMethod, GrantType, ResponseMode};
 /// One document for both well-known addresses.
 pub fn document(cx: &Context) -> Value {
     let issuer = &cx.config.server.issuer;
+    let methods: Vec<_> = auth_methods(cx).map(AuthMethod::as_str).collect();
     let confidential: Vec<_> =
-        AuthMethod::ALL.into_iter().filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
+        auth_methods(cx).filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     // RFC 8414 §2: MUST be there where a method signs.
     let signing: Vec<_> =
         AuthMethod::ALL.iter().flat_map(|method| method.algorithms()).map(|alg| alg.as_str()).collect();
@@ -53,9 +54,9 @@ pub fn document(cx: &Context) -> Value {
         "id_token_signing_alg_values_supported": id_token_algs,
         // JARM §4
         "authorization_signing_alg_values_supported": id_token_algs,
-        "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
+        "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": signing,
-        "revocation_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
+        "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": signing,
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
@@ -75,4 +76,15 @@ pub fn document(cx: &Context) -> Value {
         document[name] = url.into();
     }
     document
+}
+
+/// The methods that can work here: those with certificates need somebody who asks for them.
+fn auth_methods(cx: &Context) -> impl Iterator<Item = AuthMethod> {
+    let certificates = cx.config.takes_client_certificates();
+    let authorities = certificates && cx.config.tls.client_ca.is_some();
+    AuthMethod::ALL.into_iter().filter(move |method| match method {
+        AuthMethod::TlsClientAuth => authorities,
+        AuthMethod::SelfSignedTlsClientAuth => certificates,
+        _ => true,
+    })
 }

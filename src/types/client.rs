@@ -1,6 +1,6 @@
 //! Registered clients.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::ops::Not;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::{self, Destination};
-use super::{Algorithm, ClientId, GrantType, RedirectUri, Scope, Timestamp};
+use super::{Algorithm, AuthMethod, CertificateName, ClientId, GrantType, RedirectUri, Scope, Timestamp};
 
 /// A row of `clients`.
 #[derive(Clone, Debug)]
@@ -54,6 +54,17 @@ pub struct ClientMetadata {
     pub jwks: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// The one name that its certificate must have (RFC 8705 §2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
     pub grant_types: Vec<GrantType>,
     /// Every scope that the client may ask for.
     #[serde(default)]
@@ -106,6 +117,11 @@ impl Default for ClientMetadata {
             token_endpoint_auth_signing_alg: None,
             jwks: None,
             jwks_uri: None,
+            tls_client_auth_subject_dn: None,
+            tls_client_auth_san_dns: None,
+            tls_client_auth_san_uri: None,
+            tls_client_auth_san_ip: None,
+            tls_client_auth_san_email: None,
             grant_types: Vec::new(),
             scope: Scope::default(),
             default_scope: None,
@@ -125,82 +141,6 @@ impl Default for ClientMetadata {
 
 const fn default_id_token_alg() -> Algorithm {
     Algorithm::Rs256
-}
-
-/// `token_endpoint_auth_method` (RFC 7591 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMethod {
-    /// A public client.
-    None,
-    ClientSecretBasic,
-    ClientSecretPost,
-    /// OpenID Connect Core §9.
-    ClientSecretJwt,
-    /// OpenID Connect Core §9.
-    PrivateKeyJwt,
-}
-
-/// What is kept of a client's secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretForm {
-    /// There is none.
-    None,
-    /// It is shown, so its hash is enough.
-    Hashed,
-    /// A MAC is made with it, so it is needed itself.
-    Sealed,
-}
-
-impl AuthMethod {
-    pub const ALL: [Self; 5] =
-        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::ClientSecretJwt, Self::PrivateKeyJwt, Self::None];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-            Self::ClientSecretJwt => "client_secret_jwt",
-            Self::PrivateKeyJwt => "private_key_jwt",
-        }
-    }
-
-    pub const fn secret(self) -> SecretForm {
-        match self {
-            Self::ClientSecretBasic | Self::ClientSecretPost => SecretForm::Hashed,
-            Self::ClientSecretJwt => SecretForm::Sealed,
-            Self::None | Self::PrivateKeyJwt => SecretForm::None,
-        }
-    }
-
-    /// The algorithms of its assertions. A client that signs has a key of its own or a secret, and never the one in
-    /// the place of the other.
-    pub const fn algorithms(self) -> &'static [Algorithm] {
-        match self {
-            Self::PrivateKeyJwt => {
-                &[Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa]
-            }
-            Self::ClientSecretJwt => &[Algorithm::Hs256],
-            Self::None | Self::ClientSecretBasic | Self::ClientSecretPost => &[],
-        }
-    }
-}
-
-impl FromStr for AuthMethod {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|method| method.as_str() == name).ok_or_else(|| {
-            format!("unknown authentication method {name:?}; known are {}", Self::ALL.map(Self::as_str).join(", "))
-        })
-    }
-}
-
-impl fmt::Display for AuthMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Whether a client must use PKCE. Public clients always must (OAuth 2.1 §7.5.1).
@@ -338,6 +278,23 @@ impl ClientMetadata {
         Ok(())
     }
 
+    /// The name that its certificate must have, when that is a single one.
+    pub fn certificate_name(&self) -> Option<CertificateName> {
+        let mut names = self.certificate_names();
+        if names.len() == 1 { names.pop() } else { None }
+    }
+
+    fn certificate_names(&self) -> Vec<CertificateName> {
+        let texts = [
+            self.tls_client_auth_subject_dn.clone().map(CertificateName::SubjectDn),
+            self.tls_client_auth_san_dns.clone().map(CertificateName::SanDns),
+            self.tls_client_auth_san_uri.clone().map(CertificateName::SanUri),
+            self.tls_client_auth_san_ip.map(CertificateName::SanIp),
+            self.tls_client_auth_san_email.clone().map(CertificateName::SanEmail),
+        ];
+        texts.into_iter().flatten().collect()
+    }
+
     /// Keys, and what needs them. Whether the keys are sound is for `oauth::client_keys` to say.
     fn validate_keys(&self) -> Result<(), String> {
         // RFC 7591 §2: "MUST NOT both be present".
@@ -352,8 +309,17 @@ impl ClientMetadata {
             }
         }
         let method = self.token_endpoint_auth_method;
-        if method == AuthMethod::PrivateKeyJwt && self.jwks.is_none() && self.jwks_uri.is_none() {
+        let has_keys = matches!(method, AuthMethod::PrivateKeyJwt | AuthMethod::SelfSignedTlsClientAuth);
+        if has_keys && self.jwks.is_none() && self.jwks_uri.is_none() {
             return Err(format!("{method} needs the client's public keys: set jwks or jwks_uri"));
+        }
+        // RFC 8705 §2.1.2: "MUST use exactly one".
+        if self.certificate_names().len() > 1
+            || (method == AuthMethod::TlsClientAuth && self.certificate_name().is_none())
+        {
+            return Err("tls_client_auth needs exactly one of tls_client_auth_subject_dn, tls_client_auth_san_dns, \
+                        tls_client_auth_san_uri, tls_client_auth_san_ip and tls_client_auth_san_email"
+                .into());
         }
         if let Some(algorithm) = self.token_endpoint_auth_signing_alg
             && !method.algorithms().contains(&algorithm)

@@ -1,5 +1,6 @@
 //! Pure values: what the rest of the program speaks in. No I/O, no clock, no randomness of their own.
 
+pub mod auth_method;
 pub mod authentication;
 pub mod client;
 pub mod clock;
@@ -20,8 +21,9 @@ pub mod session;
 pub mod terms;
 pub mod user;
 
+pub use auth_method::{AuthMethod, CertificateName, SecretForm};
 pub use authentication::Authentication;
-pub use client::{AuthMethod, Client, ClientMetadata, PkcePolicy, SecretForm};
+pub use client::{Client, ClientMetadata, PkcePolicy};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
 pub use fault::Fault;
 pub use grant_type::GrantType;

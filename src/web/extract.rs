@@ -8,8 +8,10 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::Shared;
+use super::certificate::Certificate;
 use super::respond::{self, PageError};
 use crate::oauth::OAuthError;
+use crate::oauth::client_auth::Presented;
 use crate::oauth::error::invalid_request;
 use crate::types::Params;
 
@@ -125,6 +127,18 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 /// A header, where it is text.
 pub fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What a client shows of itself.
+///
+/// # Errors
+/// As `authorization`.
+pub fn presented<'a>(
+    headers: &'a HeaderMap,
+    certificate: &'a Certificate,
+    params: &'a Params,
+) -> Result<Presented<'a>, OAuthError> {
+    Ok(Presented { authorization: authorization(headers)?, certificate: certificate.0.as_ref(), params })
 }
 
 /// The `Authorization` header. One that is not text is malformed, not absent.

@@ -9,6 +9,7 @@
 
 mod assets;
 mod browser;
+mod certificate;
 mod device;
 mod extract;
 mod health;

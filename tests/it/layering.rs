@@ -45,12 +45,13 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("axum", &["web", "app", "demo"]),
     ("tower_sessions", &["web", "app", "demo"]),
-    ("axum_server", &["app", "cli"]),
+    ("axum_server", &["app", "cli", "web::certificate"]),
     ("sqlx", &["store"]),
     ("oxide_auth", &["oauth::engine"]),
     ("aws_lc_rs", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
     ("openidconnect", &["demo"]),
+    ("x509_cert", &["crypto"]),
     ("reqwest", &["outgoing", "demo"]),
 ];
 

@@ -20,7 +20,8 @@ const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const SKEW: Duration = Duration::from_secs(30);
 
 /// Where an older client may have aimed its assertion.
-const ENDPOINTS: [&str; 4] = ["/oauth/token", "/oauth/par", "/oauth/introspect", "/oauth/revoke"];
+const ENDPOINTS: [&str; 5] =
+    ["/oauth/token", "/oauth/par", "/oauth/introspect", "/oauth/revoke", "/oauth/device_authorization"];
 
 /// OpenID Connect Core §9: iss, sub, aud, jti and exp are required.
 #[derive(Deserialize)]

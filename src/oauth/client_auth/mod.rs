@@ -3,6 +3,7 @@
 mod assertion;
 mod none;
 mod secret;
+mod tls;
 
 use std::sync::Arc;
 
@@ -12,11 +13,14 @@ use secrecy::SecretString;
 
 use super::error::{OAuthError, invalid_client, invalid_request};
 use super::{Context, Error};
+use crate::crypto::PeerCertificate;
 use crate::types::{AuthMethod, Client, ClientId, Params, params};
 
-/// What came with the request: the `Authorization` header, and the body.
+/// What came with the request: the `Authorization` header, the certificate of the connection, and the body.
 pub struct Presented<'a> {
     pub authorization: Option<&'a str>,
+    /// Not believed of itself: the client has proved to hold its key, and nobody vouches for it.
+    pub certificate: Option<&'a PeerCertificate>,
     pub params: &'a Params,
 }
 
@@ -47,6 +51,8 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
             // OAuth 2.1 §2.4.1: a secret may come either way.
             AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
             AuthMethod::ClientSecretJwt | AuthMethod::PrivateKeyJwt => assertion::is_right(cx, &client, &proof).await?,
+            AuthMethod::TlsClientAuth => tls::is_named(cx, &client, presented, &proof),
+            AuthMethod::SelfSignedTlsClientAuth => tls::holds_key(cx, &client, presented, &proof).await,
         };
     if proved { Ok(client) } else { Err(refuse(&id).into()) }
 }
@@ -142,7 +148,9 @@ mod tests {
     fn a_client_authenticates_in_one_way() {
         let read = |authorization: Option<&str>, body: &str| {
             let params = Params::parse(body.as_bytes()).unwrap();
-            read(&Presented { authorization, params: &params }).map(|(id, _)| id).map_err(|error| error.code.as_str())
+            read(&Presented { authorization, certificate: None, params: &params })
+                .map(|(id, _)| id)
+                .map_err(|error| error.code.as_str())
         };
         let header = header("web:hush");
         assert_eq!(read(Some(&header), "client_id=web"), Ok("web".into()));

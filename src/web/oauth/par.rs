@@ -4,15 +4,21 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
-use crate::oauth::client_auth::{self, Presented};
+use crate::oauth::client_auth;
 use crate::oauth::par::{self, Pushed};
 use crate::oauth::{Context, Error};
 use crate::types::Params;
+use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
 use crate::web::{Shared, respond};
 
-pub async fn push(State(services): State<Shared>, headers: HeaderMap, Form(params): Form) -> Response {
-    let answer = answer(&services.context(), &headers, &params).await;
+pub async fn push(
+    State(services): State<Shared>,
+    certificate: Certificate,
+    headers: HeaderMap,
+    Form(params): Form,
+) -> Response {
+    let answer = answer(&services.context(), &certificate, &headers, &params).await;
     let created = answer.is_ok();
     let mut response = respond::api(answer, &headers);
     if created {
@@ -22,9 +28,14 @@ pub async fn push(State(services): State<Shared>, headers: HeaderMap, Form(param
     response
 }
 
-async fn answer(cx: &Context, headers: &HeaderMap, params: &Params) -> Result<Pushed, Error> {
+async fn answer(
+    cx: &Context,
+    certificate: &Certificate,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<Pushed, Error> {
     // RFC 9126 §2: "the same way as at the token endpoint".
-    let presented = Presented { authorization: extract::authorization(headers)?, params };
+    let presented = extract::presented(headers, certificate, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
     par::push(cx, client, params).await
 }

@@ -4,19 +4,30 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::oauth::client_auth::{self, Presented};
+use crate::oauth::client_auth;
 use crate::oauth::token::{self, TokenResponse};
 use crate::oauth::{Context, Error};
 use crate::types::Params;
+use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
 use crate::web::{Shared, respond};
 
-pub async fn token(State(services): State<Shared>, headers: HeaderMap, Form(params): Form) -> Response {
-    respond::api(answer(&services.context(), &headers, &params).await, &headers)
+pub async fn token(
+    State(services): State<Shared>,
+    certificate: Certificate,
+    headers: HeaderMap,
+    Form(params): Form,
+) -> Response {
+    respond::api(answer(&services.context(), &certificate, &headers, &params).await, &headers)
 }
 
-async fn answer(cx: &Context, headers: &HeaderMap, params: &Params) -> Result<TokenResponse, Error> {
-    let presented = Presented { authorization: extract::authorization(headers)?, params };
+async fn answer(
+    cx: &Context,
+    certificate: &Certificate,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<TokenResponse, Error> {
+    let presented = extract::presented(headers, certificate, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
     token::token(cx, &client, params).await
 }

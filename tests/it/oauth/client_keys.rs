@@ -54,7 +54,7 @@ fn client_keys() -> ClientKeys {
         max_bytes: 10_000,
     };
     let ring = KeyRing::parse(&KeyRing::generate(&SystemRandom::new())).unwrap();
-    ClientKeys::new(Outgoing::new(&options).unwrap(), Duration::from_secs(3_600), Arc::new(ring))
+    ClientKeys::new(Outgoing::new(&options).unwrap(), Duration::from_secs(3_600), Arc::new(ring), None)
 }
 
 fn set(keys: &[&SigningKey]) -> Value {

@@ -178,6 +178,10 @@ async fn every_grant_and_way_to_authenticate_is_as_it_says(app: TestApp) {
                 }
                 AuthMethod::ClientSecretJwt => request.form(&[&fields[..], &mac.fields()].concat()),
                 AuthMethod::PrivateKeyJwt => request.form(&[&fields[..], &signer.fields()].concat()),
+                // Nobody asks for a certificate here.
+                AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth => {
+                    request.form(&[fields[0], fields[1], ("client_id", "web")])
+                }
                 AuthMethod::None => request.form(&[fields[0], fields[1], ("client_id", "spa")]),
             };
             let answer = Answer::of(request.send().await.expect("the server answers")).await;

@@ -8,18 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::support::app::Folder;
 use crate::support::process::Process;
-
-/// A certificate for localhost that nobody else trusts.
-fn certificate(folder: &Folder) {
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "tls.key", "-out", "tls.crt"])
-        .current_dir(&folder.0)
-        .output();
-    let made = made.expect("openssl: install Debian's `openssl`, or run scripts/test");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
+use crate::support::website::certificate;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_certificate_it_speaks_https_and_nothing_else() {
@@ -58,11 +47,15 @@ async fn an_old_protocol_is_not_spoken() {
     let address = url.replace("https://localhost", "127.0.0.1");
     let handshake = |version: &str| {
         let command =
-            format!("openssl s_client -connect {address} {version} -cipher ALL:@SECLEVEL=0 </dev/null 2>/dev/null");
+            format!("openssl s_client -connect {address} -cipher ALL:@SECLEVEL=0 {version} </dev/null 2>/dev/null");
         let done = Command::new("sh").args(["-c", &command]).output().unwrap();
         String::from_utf8_lossy(&done.stdout).contains("BEGIN CERTIFICATE")
     };
     // ASVS 12.1.1
     assert!(handshake("-tls1_2") && handshake("-tls1_3"));
     assert!(!handshake("-tls1") && !handshake("-tls1_1"));
+    // FAPI 2.0 §5.2.2: of TLS 1.2 what has ephemeral keys and AES-GCM.
+    let cipher = |name: &str| handshake(&format!("-tls1_2 -cipher {name}:@SECLEVEL=0"));
+    assert!(cipher("ECDHE-ECDSA-AES128-GCM-SHA256") && cipher("ECDHE-ECDSA-AES256-GCM-SHA384"));
+    assert!(!cipher("ECDHE-ECDSA-CHACHA20-POLY1305") && !cipher("ECDHE-ECDSA-AES128-SHA"));
 }
