@@ -81,12 +81,14 @@ error_codes! {
     LoginRequired => ("login_required", BAD_REQUEST, login_required);
     /// OpenID Connect Core §3.1.2.6
     ConsentRequired => ("consent_required", BAD_REQUEST, consent_required);
-    /// OpenID Connect Core §3.1.2.6
-    RequestNotSupported => ("request_not_supported", BAD_REQUEST, request_not_supported);
+    /// OpenID Connect Core Error Code unmet_authentication_requirements §2
+    UnmetAuthenticationRequirements => ("unmet_authentication_requirements", BAD_REQUEST, unmet_authentication_requirements);
     /// OpenID Connect Core §3.1.2.6
     RequestUriNotSupported => ("request_uri_not_supported", BAD_REQUEST, request_uri_not_supported);
     /// OpenID Connect Core §3.1.2.6
     RegistrationNotSupported => ("registration_not_supported", BAD_REQUEST, registration_not_supported);
+    /// RFC 9101 §7
+    InvalidRequestObject => ("invalid_request_object", BAD_REQUEST, invalid_request_object);
     /// RFC 9101 §7: also of a pushed request's (RFC 9126 §2.2)
     InvalidRequestUri => ("invalid_request_uri", BAD_REQUEST, invalid_request_uri);
     /// RFC 8707 §2

@@ -2,58 +2,75 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Context, scope};
+use super::{Context, authorize, scope};
+use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
-use crate::types::{AuthMethod, GrantType, ResponseMode};
+use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode};
 
 /// One document for both well-known addresses.
 pub fn document(cx: &Context) -> Value {
+    let mut document = Map::new();
+    for part in [endpoints(cx), requests(cx), clients(cx), people(cx), logout()] {
+        if let Value::Object(members) = part {
+            document.extend(members);
+        }
+    }
+    document.extend(cx.config.about.members().map(|(name, url)| (name.to_owned(), url.into())));
+    document.into()
+}
+
+fn endpoints(cx: &Context) -> Value {
     let issuer = &cx.config.server.issuer;
+    json!({
+        "issuer": issuer.as_str(),
+        "authorization_endpoint": issuer.url("/oauth/authorize"),
+        "token_endpoint": issuer.url("/oauth/token"),
+        // RFC 8628 §4
+        "device_authorization_endpoint": issuer.url("/oauth/device_authorization"),
+        // RFC 9126 §5
+        "pushed_authorization_request_endpoint": issuer.url("/oauth/par"),
+        "introspection_endpoint": issuer.url("/oauth/introspect"),
+        "revocation_endpoint": issuer.url("/oauth/revoke"),
+        "userinfo_endpoint": issuer.url("/oauth/userinfo"),
+        "jwks_uri": issuer.url("/oauth/jwks"),
+        "end_session_endpoint": issuer.url("/oauth/logout"),
+    })
+}
+
+/// What may be asked for, and how.
+fn requests(cx: &Context) -> Value {
+    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
+    json!({
+        "scopes_supported": scopes,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ResponseMode::NAMES,
+        "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
+        // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
+        "code_challenge_methods_supported": ["S256"],
+        // RFC 9126 §5
+        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": authorize::REQUEST_OBJECT_ALGORITHMS.map(Algorithm::as_str),
+        // By reference there are pushed requests alone. Its default is true (OpenID Connect Discovery §3).
+        "request_uri_parameter_supported": false,
+        // RFC 9207 §3
+        "authorization_response_iss_parameter_supported": true,
+        // JARM §4
+        "authorization_signing_alg_values_supported": signing_algorithms(cx),
+    })
+}
+
+/// How clients authenticate, and where.
+fn clients(cx: &Context) -> Value {
     let methods: Vec<_> = auth_methods(cx).map(AuthMethod::as_str).collect();
     let confidential: Vec<_> =
         auth_methods(cx).filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     // RFC 8414 §2: MUST be there where a method signs.
     let signing: Vec<_> =
         AuthMethod::ALL.iter().flat_map(|method| method.algorithms()).map(|alg| alg.as_str()).collect();
-    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
-    // What a client can be registered for. The keys of an algorithm that is configured no more still verify.
-    let id_token_algs: Vec<_> = cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect();
-    let mut claims: BTreeSet<&str> = CLAIMS_OF_SCOPE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-    claims.extend(["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]);
-
-    let mut document = json!({
-        "issuer": issuer.as_str(),
-        "authorization_endpoint": issuer.url("/oauth/authorize"),
-        "token_endpoint": issuer.url("/oauth/token"),
-        "device_authorization_endpoint": issuer.url("/oauth/device_authorization"),
-        // RFC 9126 §5
-        "pushed_authorization_request_endpoint": issuer.url("/oauth/par"),
-        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests,
-        "introspection_endpoint": issuer.url("/oauth/introspect"),
-        "revocation_endpoint": issuer.url("/oauth/revoke"),
-        "userinfo_endpoint": issuer.url("/oauth/userinfo"),
-        "jwks_uri": issuer.url("/oauth/jwks"),
-        "end_session_endpoint": issuer.url("/oauth/logout"),
-        // OpenID Connect Back-Channel Logout §2.1, Front-Channel Logout §3
-        "backchannel_logout_supported": true,
-        "backchannel_logout_session_supported": true,
-        "frontchannel_logout_supported": true,
-        "frontchannel_logout_session_supported": true,
-        "scopes_supported": scopes,
-        "claims_supported": claims,
-        // No aggregated or distributed ones (OpenID Connect Core §5.6).
-        "claim_types_supported": ["normal"],
-        // What the pages are written in.
-        "ui_locales_supported": ["en"],
-        "response_types_supported": ["code"],
-        "response_modes_supported": ResponseMode::NAMES,
-        "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": id_token_algs,
-        // JARM §4
-        "authorization_signing_alg_values_supported": id_token_algs,
+    json!({
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": signing,
         "revocation_endpoint_auth_methods_supported": methods,
@@ -61,21 +78,41 @@ pub fn document(cx: &Context) -> Value {
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
-        // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
-        "code_challenge_methods_supported": ["S256"],
+    })
+}
+
+/// What is said of people, and what they see (OpenID Connect Discovery §3).
+fn people(cx: &Context) -> Value {
+    let mut claims: BTreeSet<&str> = CLAIMS_OF_SCOPE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    claims.extend(["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]);
+    json!({
+        "claims_supported": claims,
+        "claims_parameter_supported": true,
+        // No aggregated or distributed ones (OpenID Connect Core §5.6).
+        "claim_types_supported": ["normal"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": signing_algorithms(cx),
+        "acr_values_supported": [ACR_SINGLE_FACTOR],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
-        "acr_values_supported": [crate::types::authentication::ACR_SINGLE_FACTOR],
-        // RFC 9207 §3
-        "authorization_response_iss_parameter_supported": true,
-        "claims_parameter_supported": false,
-        "request_parameter_supported": false,
-        // Its default is true (OpenID Connect Discovery §3).
-        "request_uri_parameter_supported": false,
-    });
-    for (name, url) in cx.config.about.members() {
-        document[name] = url.into();
-    }
-    document
+        "display_values_supported": ["page"],
+        // What the pages are written in.
+        "ui_locales_supported": ["en"],
+    })
+}
+
+/// OpenID Connect Back-Channel Logout §2.1, Front-Channel Logout §3
+fn logout() -> Value {
+    json!({
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "frontchannel_logout_supported": true,
+        "frontchannel_logout_session_supported": true,
+    })
+}
+
+/// What a client can be registered for. The keys of an algorithm that is configured no more still verify.
+fn signing_algorithms(cx: &Context) -> Vec<&'static str> {
+    cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect()
 }
 
 /// The methods that can work here: those with certificates need somebody who asks for them.

@@ -14,6 +14,8 @@
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
 //! | RFC 8707 (resource indicators) | `resource` |
+//! | RFC 9101 (request objects) | `authorize/object` |
+//! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
 //! | JARM (signed authorization responses) | `authorize/response` |
 //! | RFC 7662 (introspection) | `introspect` |

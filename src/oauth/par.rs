@@ -44,12 +44,12 @@ pub async fn push(cx: &Context, client: Arc<Client>, params: &Params) -> Result<
     if params.get("client_id").is_some_and(|id| id != client.id.as_str()) {
         return Err(invalid_request("client_id is not the client that authenticated").into());
     }
-    let mut kept = authorize::kept(params);
-    if params.get("client_id").is_none() {
-        kept.push(("client_id".to_owned(), client.id.to_string()));
-    }
     let id = client.id.clone();
-    let validated = authorize::validate_pushed(cx, client, params)?;
+    let validated = authorize::validate_pushed(cx, client, params).await?;
+    let mut kept = authorize::kept(validated.referred.as_ref().map_or(params, |referred| &referred.params));
+    if !kept.iter().any(|(name, _)| name == "client_id") {
+        kept.push(("client_id".to_owned(), id.to_string()));
+    }
 
     let secret = random::secret(&*cx.rng);
     let secret = secret.expose_secret();

@@ -26,6 +26,8 @@ pub async fn userinfo(cx: &Context, token: &str) -> Result<Map<String, Value>, E
     let user = cx.store.user(id).await?.filter(|user| user.disabled_at.is_none()).ok_or_else(gone)?;
 
     let mut answer = user.claims_for(&claims.scope);
+    // OpenID Connect Core §5.5
+    answer.extend(user.claims_named(&claims.userinfo_claims));
     // OpenID Connect Core §5.3.2: "The sub Claim MUST always be returned".
     answer.insert("sub".to_owned(), claims.sub.clone().into());
     Ok(answer)

@@ -77,6 +77,12 @@ pub struct ClientMetadata {
     /// RFC 9126 §6: take no authorization request of this client that it did not push.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
+    /// What signs its request objects; any asymmetric algorithm if it does not say (RFC 9101 §10.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<Algorithm>,
+    /// RFC 9101 §10.5: take no authorization request of this client that it did not sign.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_signed_request_object: bool,
     /// What signs its authorization responses where it asks for signed ones; RS256 if it does not say (JARM §3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_signed_response_alg: Option<Algorithm>,
@@ -127,6 +133,8 @@ impl Default for ClientMetadata {
             default_scope: None,
             id_token_signed_response_alg: default_id_token_alg(),
             require_pushed_authorization_requests: false,
+            request_object_signing_alg: None,
+            require_signed_request_object: false,
             authorization_signed_response_alg: None,
             pkce: None,
             access_token_lifetime: None,
@@ -258,6 +266,12 @@ impl ClientMetadata {
         }
         if !self.id_token_signed_response_alg.is_asymmetric() {
             return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
+        }
+        if self.request_object_signing_alg.is_some_and(|alg| !alg.is_asymmetric()) {
+            return Err("request_object_signing_alg must be an asymmetric algorithm".into());
+        }
+        if self.require_signed_request_object && self.jwks.is_none() && self.jwks_uri.is_none() {
+            return Err("require_signed_request_object needs the client's keys: register jwks or jwks_uri".into());
         }
         // JARM §3: "The algorithm none is not allowed"; a secret would have to be kept in clear.
         if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {

@@ -2,6 +2,7 @@
 
 pub mod auth_method;
 pub mod authentication;
+pub mod claims;
 pub mod client;
 pub mod clock;
 pub mod fault;
@@ -23,6 +24,7 @@ pub mod user;
 
 pub use auth_method::{AuthMethod, CertificateName, SecretForm};
 pub use authentication::Authentication;
+pub use claims::ClaimsRequest;
 pub use client::{Client, ClientMetadata, PkcePolicy};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
 pub use fault::Fault;

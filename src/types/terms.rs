@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ClaimsRequest;
+
 /// The terms of a grant. They are stored as one JSON document, so each member has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -9,4 +11,7 @@ pub struct Terms {
     /// Where tokens of the grant may be used (RFC 8707 §2.1); nowhere but at the issuer when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// OpenID Connect Core §5.5
+    #[serde(skip_serializing_if = "ClaimsRequest::is_empty")]
+    pub claims: ClaimsRequest,
 }

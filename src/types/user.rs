@@ -47,6 +47,11 @@ pub const CLAIMS_OF_SCOPE: [(&str, &[&str]); 4] = [
     ("phone", &["phone_number", "phone_number_verified"]),
 ];
 
+/// The scope that asks for a claim among others.
+pub fn scope_of_claim(name: &str) -> Option<&'static str> {
+    CLAIMS_OF_SCOPE.iter().find(|(_, names)| names.contains(&name)).map(|(scope, _)| *scope)
+}
+
 /// Whether `name` is a claim that can be set freely on a user.
 pub fn is_settable_claim(name: &str) -> bool {
     !matches!(name, "email" | "email_verified" | "preferred_username" | "updated_at")
@@ -68,6 +73,11 @@ impl User {
             "updated_at" => Some(self.updated_at.secs().into()),
             other => self.claims.get(other).cloned(),
         }
+    }
+
+    /// Of these claims, those that are known.
+    pub fn claims_named(&self, names: &[String]) -> Map<String, Value> {
+        names.iter().filter_map(|name| Some((name.clone(), self.claim(name)?))).collect()
     }
 
     /// The claims that the scopes of a token ask for, `sub` not among them.

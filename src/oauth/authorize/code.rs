@@ -47,7 +47,8 @@ pub(super) async fn issue(
 ) -> Result<Answer, Error> {
     let code = Code::new(cx);
     let grant = new_grant(cx, validated, session, &code);
-    let implied = !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, &grant).await?;
+    let implied =
+        !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, validated, &grant).await?;
     let pushed = visit.pushed(validated);
     if visit.pending.is_none() && pushed.is_none() && !implied && !visit.allowed {
         cx.store.create_grant(&grant).await?;
@@ -56,9 +57,9 @@ pub(super) async fn issue(
     let mut tx = cx.store.begin().await?;
     spend_both(&mut tx, visit.pending, pushed).await?;
     if visit.allowed {
-        tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+        tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
     } else if implied {
-        tx.imply_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+        tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
     }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
@@ -70,9 +71,9 @@ pub(super) async fn issue(
 
 /// Whether a consent covers it: what the administrator allowed for everybody is written once, shows on the account page,
 /// and can be withdrawn there.
-async fn is_allowed(cx: &Context, grant: &NewGrant) -> Result<bool, Fault> {
+async fn is_allowed(cx: &Context, validated: &Validated, grant: &NewGrant) -> Result<bool, Fault> {
     let consent = cx.store.remembered_consent(grant.user, &grant.client).await?;
-    Ok(consent.is_some_and(|consent| grant.scope.is_within(&consent.scope)))
+    Ok(consent.is_some_and(|consent| validated.request.to_allow().is_within(&consent.scope)))
 }
 
 /// Takes the request away that waited, and the one that was pushed, without a code.
@@ -122,7 +123,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
-        terms: Terms::default(),
+        terms: Terms { claims: request.claims.asked.clone(), ..Terms::default() },
         offline,
         refreshable,
         nonce: request.nonce.clone(),

@@ -22,7 +22,7 @@ pub(super) async fn ask(
     let Some(user) = cx.store.user(session.user).await? else {
         return Ok(Some(Step::Refuse(login_required("the user is not there any more"))));
     };
-    let scope = validated.request.scope.clone();
+    let scope = validated.request.to_allow().into_owned();
     Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 
@@ -49,6 +49,6 @@ async fn must_ask(
         Source::Memory => cx.store.remembered_consent(session.user, &client.id).await?,
         Source::Database => cx.store.consent(session.user, &client.id).await?,
     };
-    let allowed = consent.is_some_and(|consent| request.scope.is_within(&consent.asked));
+    let allowed = consent.is_some_and(|consent| request.to_allow().is_within(&consent.asked));
     Ok((!allowed).then_some("the user has not allowed this yet"))
 }

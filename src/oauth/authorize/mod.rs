@@ -1,16 +1,18 @@
 //! The authorization endpoint (OAuth 2.1 §4.1.1, OpenID Connect Core §3.1.2): an ordered list of steps.
 //!
 //! 1. `client`: who asks; until this and the next are proved, an error can only be a page;
-//!    `refer`: where the parameters are that count, if the request was sent ahead;
+//!    `refer`: where the parameters are that count: sent ahead, or in an `object` that the client signed;
 //! 2. `target`: where the answer goes: a `RedirectTarget` exists only for a registered URI;
 //! 3. `request`: what is asked for;
 //! 4. `session`: who is there, and is their sign-in fresh enough;
 //! 5. `consent`: did they allow it;
 //! 6. `code`: the grant is written, and the code goes out; `response` signs the answer where that is asked.
 
+mod claims;
 mod client;
 mod code;
 mod consent;
+mod object;
 mod refer;
 mod request;
 mod response;
@@ -20,6 +22,7 @@ mod target;
 use std::sync::Arc;
 
 pub use code::Code;
+pub use object::ALGORITHMS as REQUEST_OBJECT_ALGORITHMS;
 pub use refer::Referred;
 pub use request::{AuthorizationRequest, MAX_STATE, Prompt};
 pub use response::sign as sign_response;
@@ -98,7 +101,7 @@ pub struct NeedConsent {
 
 /// The parameters that steps 1 to 3 read again when a request goes on that has waited. `id_token_hint` is not among
 /// them: what it proved is kept in its place.
-pub const KEPT: [&str; 13] = [
+pub const KEPT: [&str; 14] = [
     "client_id",
     "redirect_uri",
     "response_mode",
@@ -112,6 +115,7 @@ pub const KEPT: [&str; 13] = [
     "prompt",
     "max_age",
     "login_hint",
+    "claims",
 ];
 
 /// The parameters that are read again.
@@ -125,18 +129,36 @@ pub fn kept(params: &Params) -> Vec<(String, String)> {
 /// To a page before client and redirect URI are proved, to the client after.
 pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
     let client = client::identify(cx, params).await?;
-    if let Some(referred) = refer::follow(cx, &client, params).await? {
-        let validated = read(cx, client, &referred.params, referred.hint.as_ref())?;
-        return Ok(Validated { referred: Some(referred), ..validated });
-    }
-    let validated = read(cx, client, params, None)?;
+    let referred = refer::follow(cx, &client, params).await?;
+    let validated = read_referred(cx, client, params, referred)?;
     // RFC 9126 §5, §6
     let everybody = cx.config.authorization.require_pushed_authorization_requests;
-    if everybody || validated.client.metadata.require_pushed_authorization_requests {
+    let must_push = everybody || validated.client.metadata.require_pushed_authorization_requests;
+    if must_push && validated.pushed().is_none() {
         let refusal = invalid_request("the request must be pushed first (RFC 9126), and come as its request_uri");
         return Err(Refusal::Redirect(validated.target, refusal));
     }
     Ok(validated)
+}
+
+/// Steps 2 and 3 of a request, or of what it refers to.
+fn read_referred(
+    cx: &Context,
+    client: Arc<Client>,
+    params: &Params,
+    referred: Option<Referred>,
+) -> Result<Validated, Refusal> {
+    let Some(referred) = referred else {
+        let validated = read(cx, client, params, None)?;
+        // RFC 9101 §10.5. A pushed request was held to it when it was pushed.
+        if validated.client.metadata.require_signed_request_object {
+            let refusal = invalid_request("the request must be a signed request object (RFC 9101)");
+            return Err(Refusal::Redirect(validated.target, refusal));
+        }
+        return Ok(validated);
+    };
+    let validated = read(cx, client, &referred.params, referred.hint.as_ref())?;
+    Ok(Validated { referred: Some(referred), ..validated })
 }
 
 /// Steps 1 to 3 of a request that has waited, anew: its client may have changed. How it came was looked at when it came.
@@ -153,8 +175,10 @@ pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Va
 ///
 /// # Errors
 /// As `validate`.
-pub fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Validated, Refusal> {
-    read(cx, client, params, None)
+pub async fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Validated, Refusal> {
+    // RFC 9126 §3
+    let referred = refer::open(cx, &client, params).await?;
+    read_referred(cx, client, params, referred)
 }
 
 /// Steps 2 and 3; `kept` is what the hint proved that is kept no more.

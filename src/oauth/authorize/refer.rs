@@ -1,8 +1,8 @@
 //! Step 1b: where the parameters are that count, if they are not those of the request itself.
 
-use super::Refusal;
+use super::{Refusal, object};
 use crate::oauth::error::{invalid_request, invalid_request_uri};
-use crate::oauth::{Context, par};
+use crate::oauth::{Context, Error, par};
 use crate::types::{Client, Hint, Params};
 
 /// What a request refers to.
@@ -16,11 +16,12 @@ pub struct Referred {
 
 /// What the request refers to; `None` when it stands for itself.
 pub(super) async fn follow(cx: &Context, client: &Client, params: &Params) -> Result<Option<Referred>, Refusal> {
-    let Some(reference) = params.get("request_uri").and_then(par::reference) else { return Ok(None) };
-    // RFC 9101 §5: "MUST NOT be used with request".
+    let Some(uri) = params.get("request_uri") else { return open(cx, client, params).await };
+    // RFC 9101 §5: "MUST NOT" both.
     if params.get("request").is_some() {
         return Err(Refusal::Page(invalid_request("request and request_uri cannot stand in one request")));
     }
+    let Some(reference) = par::reference(uri) else { return Ok(None) };
     // RFC 9126 §4; another client's is as good as none (§7.1), and so is one that was used (§7.3).
     let unknown = "this request_uri is unknown, has expired or was used; go back to the application and start again";
     let pushed = match reference {
@@ -30,4 +31,16 @@ pub(super) async fn follow(cx: &Context, client: &Client, params: &Params) -> Re
     let pushed = pushed.ok_or_else(|| Refusal::Page(invalid_request_uri(unknown)))?;
     // RFC 9101 §6.3: what stands beside it does not count.
     Ok(Some(Referred { params: pushed.params, hint: pushed.hint, pushed: Some(pushed.id_hash) }))
+}
+
+/// What the request object of a request says; `None` when there is none.
+pub(super) async fn open(cx: &Context, client: &Client, params: &Params) -> Result<Option<Referred>, Refusal> {
+    let Some(object) = params.get("request") else { return Ok(None) };
+    match object::open(cx, client, object).await {
+        // RFC 9101 §6.3: "MUST only use the parameters in the Request Object".
+        Ok(params) => Ok(Some(Referred { params, hint: None, pushed: None })),
+        // Where an answer would go, nobody has proved.
+        Err(Error::Refused(error)) => Err(Refusal::Page(error)),
+        Err(Error::Fault(fault)) => Err(Refusal::Fault(fault)),
+    }
 }

@@ -1,14 +1,16 @@
 //! Step 3: what is asked for.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use super::claims::{self, Claims};
 use crate::oauth::error::{
-    OAuthError, invalid_request, registration_not_supported, request_not_supported, request_uri_not_supported,
-    unauthorized_client, unsupported_response_type,
+    OAuthError, invalid_request, registration_not_supported, request_uri_not_supported, unauthorized_client,
+    unsupported_response_type,
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::{Context, engine, hint, resource};
-use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope};
+use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, user};
 
 /// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
 pub const MAX_STATE: usize = 2_048;
@@ -25,6 +27,19 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// Who the `id_token_hint` says is expected.
     pub hint: Option<Hint>,
+    pub claims: Claims,
+}
+
+impl AuthorizationRequest {
+    /// What the user is asked to allow: the scope, and the scopes of the claims that are asked for by name.
+    pub fn to_allow(&self) -> Cow<'_, Scope> {
+        let asked = &self.claims.asked;
+        if asked.is_empty() {
+            return Cow::Borrowed(&self.scope);
+        }
+        let named = asked.id_token.iter().chain(&asked.userinfo).filter_map(|name| user::scope_of_claim(name));
+        Cow::Owned(self.scope.union(&Scope::from_tokens(named)))
+    }
 }
 
 /// `prompt` (OpenID Connect Core §3.1.2.1).
@@ -44,11 +59,8 @@ pub(super) fn read(
     kept: Option<&Hint>,
 ) -> Result<AuthorizationRequest, OAuthError> {
     // OpenID Connect Core §6: better refused than ignored.
-    if params.get("request").is_some() {
-        return Err(request_not_supported("request objects are not supported; send the parameters themselves"));
-    }
     if params.get("request_uri").is_some() {
-        return Err(request_uri_not_supported("request_uri is not supported; send the parameters themselves"));
+        return Err(request_uri_not_supported("request_uri must be that of a pushed request (RFC 9126)"));
     }
     if params.get("registration").is_some() {
         return Err(registration_not_supported("the registration parameter is not supported"));
@@ -76,6 +88,8 @@ pub(super) fn read(
         max_age: max_age(params)?,
         login_hint: params.get("login_hint").map(short("login_hint")).transpose()?,
         hint: id_token_hint(cx, client, params, kept)?,
+        // OpenID Connect Core §5.5 is for its own requests.
+        claims: if scope.contains(OPENID) { claims::read(client, params)? } else { Claims::default() },
         scope,
     })
 }

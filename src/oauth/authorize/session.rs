@@ -25,8 +25,8 @@ pub(super) async fn find(
     let chosen = visit.pending.filter(|pending| pending.chosen_session == Some(session.id));
     let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
 
-    // OpenID Connect Core §3.1.2.2: the End-User of the hint, or nobody.
-    if request.hint.as_ref().is_some_and(|hint| hint.user != session.user) {
+    // OpenID Connect Core §3.1.2.2, §5.5.1: the End-User of the hint, or of the claim `sub`, or nobody.
+    if request.hint.as_ref().is_some_and(|hint| hint.user != session.user) || !request.claims.means(session.user) {
         return Ok(match chosen {
             // They were asked, and are somebody else: to ask again would never end.
             Some(_) => Found::Missing(Step::Refuse(login_required("another user signed in than the one expected"))),

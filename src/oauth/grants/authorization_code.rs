@@ -54,7 +54,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
             let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, scope)?)
+            Ok(issue::for_grant(cx, client, &grant, scope).await?)
         }
         Redemption::Refused(code) => Err(refuse(cx, &request, code).await),
         Redemption::Unknown => Err(invalid_grant(UNKNOWN).into()),

@@ -63,7 +63,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: &Request) -> Resul
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
             let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, scope)?)
+            Ok(issue::for_grant(cx, client, &grant, scope).await?)
         }
         // A device that lost the answer asks again: that is no theft, so nothing is revoked.
         Redemption::Refused(code) if code.redeemed_at.is_some() => {

@@ -56,7 +56,7 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
         Rotation::Repeated(grant) if cx.keys.signing(&grant.refresh_key).is_none() => {
             Err(invalid_grant(UNKNOWN).into())
         }
-        Rotation::Rotated(grant) | Rotation::Repeated(grant) => Ok(issue::for_grant(cx, client, &grant, scope)?),
+        Rotation::Rotated(grant) | Rotation::Repeated(grant) => Ok(issue::for_grant(cx, client, &grant, scope).await?),
         Rotation::Reused => {
             tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);
             // RFC 9700 §4.14.2: one of the two holders is a thief, and we cannot tell which.

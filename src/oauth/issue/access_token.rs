@@ -37,6 +37,9 @@ pub struct AccessClaims {
     pub acr: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<Method>,
+    /// The claims that its bearer was promised at UserInfo by name (OpenID Connect Core §5.5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub userinfo_claims: Vec<String>,
 }
 
 /// A token, and for how many seconds it is good.
@@ -70,6 +73,7 @@ pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: &Sc
             auth_time: Some(grant.authentication.at.secs()),
             acr: Some(grant.authentication.acr().to_owned()),
             amr: grant.authentication.methods.clone(),
+            userinfo_claims: super::still_registered(client, &grant.terms.claims.userinfo),
             ..bare(cx, client, scope, expires_at)
         },
     )
@@ -97,6 +101,7 @@ fn bare(cx: &Context, client: &Client, scope: &Scope, expires_at: Timestamp) -> 
         auth_time: None,
         acr: None,
         amr: Vec::new(),
+        userinfo_claims: Vec::new(),
     }
 }
 

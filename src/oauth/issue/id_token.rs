@@ -1,6 +1,7 @@
 //! ID tokens (OpenID Connect Core §2).
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::super::Context;
 use crate::crypto::{TokenType, hash, jwt};
@@ -24,9 +25,17 @@ pub struct IdClaims {
     pub sid: SessionId,
     /// OpenID Connect Core §3.1.3.6
     pub at_hash: String,
+    /// Those of the user that were asked for by name (OpenID Connect Core §5.5).
+    #[serde(flatten, default, skip_deserializing)]
+    pub named: Map<String, Value>,
 }
 
-pub(super) fn sign(cx: &Context, client: &Client, grant: &Grant, access_token: &str) -> Result<String, Fault> {
+pub(super) fn sign(
+    cx: &Context,
+    client: &Client,
+    grant: &Grant,
+    (access_token, named): (&str, Map<String, Value>),
+) -> Result<String, Fault> {
     let algorithm = client.metadata.id_token_signed_response_alg;
     let first = grant.generation == 1;
     let claims = IdClaims {
@@ -42,6 +51,7 @@ pub(super) fn sign(cx: &Context, client: &Client, grant: &Grant, access_token: &
         amr: grant.authentication.methods.clone(),
         sid: grant.session,
         at_hash: hash::half_hash_base64url(algorithm, access_token),
+        named,
     };
     let key = cx.keys.active(algorithm, cx.now)?;
     jwt::sign(key, TokenType::IdToken, &claims).map_err(Fault::internal)

@@ -4,11 +4,13 @@ pub mod access_token;
 pub mod id_token;
 pub mod refresh_token;
 
+use serde_json::{Map, Value};
+
 use super::Context;
 use super::scope::OPENID;
 use super::token::TokenResponse;
 use crate::store::{Grant, RefreshTerms};
-use crate::types::{Algorithm, Client, Fault, Scope};
+use crate::types::{Algorithm, Client, Fault, Scope, user};
 
 /// What the next refresh token of this client's grants will be.
 ///
@@ -25,10 +27,15 @@ pub fn refresh_terms<'a>(cx: &'a Context, client: &Client) -> Result<RefreshTerm
 /// The tokens of a grant whose transition is committed; `scope` is that of the access token.
 ///
 /// # Errors
-/// When signing fails.
-pub fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: Scope) -> Result<TokenResponse, Fault> {
+/// When signing fails, or the database is away.
+pub async fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: Scope) -> Result<TokenResponse, Fault> {
     let access = access_token::for_grant(cx, client, grant, &scope)?;
-    let id_token = if scope.contains(OPENID) { Some(id_token::sign(cx, client, grant, &access.token)?) } else { None };
+    let id_token = if scope.contains(OPENID) {
+        let asked = told_of(cx, client, grant).await?;
+        Some(id_token::sign(cx, client, grant, (&access.token, asked))?)
+    } else {
+        None
+    };
     let refresh_token = if grant.refreshable { Some(refresh_token::sign(cx, grant)?) } else { None };
     Ok(TokenResponse {
         access_token: access.token,
@@ -38,6 +45,23 @@ pub fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: Scope) -> 
         id_token,
         scope,
     })
+}
+
+/// The claims of the user that the ID token was asked for by name (OpenID Connect Core §5.5).
+async fn told_of(cx: &Context, client: &Client, grant: &Grant) -> Result<Map<String, Value>, Fault> {
+    let names = still_registered(client, &grant.terms.claims.id_token);
+    if names.is_empty() {
+        return Ok(Map::new());
+    }
+    let user = cx.store.user(grant.user).await?;
+    Ok(user.map(|user| user.claims_named(&names)).unwrap_or_default())
+}
+
+/// Of the claims that were asked for by name, those whose scope the client is registered for by now (ASVS 10.4.11).
+fn still_registered(client: &Client, names: &[String]) -> Vec<String> {
+    let registered =
+        |name: &&String| user::scope_of_claim(name).is_some_and(|scope| client.metadata.scope.contains(scope));
+    names.iter().filter(registered).cloned().collect()
 }
 
 /// The token of a client that acts for itself.

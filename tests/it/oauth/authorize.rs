@@ -52,6 +52,9 @@ async fn without_a_proved_client_and_redirect_uri_the_person_alone_is_told(app: 
         &[("redirect_uri", "https://evil.example/callback"), ("response_type", "token")],
         &[("redirect_uri", "https://evil.example/callback"), ("prompt", "none")],
         &[("redirect_uri", "https://evil.example/callback"), ("request_uri", "https://evil.example/r")],
+        // RFC 9101 §7: what cannot be read says nothing of where to go.
+        &[("request", "eyJhbGciOiJub25lIn0.e30.")],
+        &[("request_uri", "urn:ietf:params:oauth:request_uri:x")],
     ] {
         let page = rp.authorize(&person, &pkce, changes).await;
         page.expect_error_page(400);
@@ -220,7 +223,6 @@ async fn what_is_wrong_with_the_request_is_told_to_the_client(app: TestApp) {
         ("invalid_request", &[("response_mode", "fragment.jwt")]),
         ("invalid_request", &[("response_mode", "Query")]),
         // OpenID Connect Core §3.1.2.6
-        ("request_not_supported", &[("request", "eyJhbGciOiJub25lIn0.e30.")]),
         ("request_uri_not_supported", &[("request_uri", "https://app.example/request")]),
         ("request_uri_not_supported", &[("request_uri", "urn:ietf:params:oauth:x")]),
         ("registration_not_supported", &[("registration", "{}")]),
@@ -293,7 +295,7 @@ async fn what_is_odd_but_right_is_accepted(app: TestApp) {
         &[("state", "")],
         &[("nonce", "")],
         // RFC 6749 §3.1: "MUST ignore unrecognized request parameters"
-        &[("ui_locales", "cy fr"), ("acr_values", "5"), ("claims", "{}"), ("x", "y")],
+        &[("ui_locales", "cy fr"), ("acr_values", "5"), ("display", "x"), ("claims", "{}"), ("x", "y")],
     ] {
         assert!(rp.authorize(&person, &pkce, changes).await.asks_to_sign_in(), "{changes:?}");
     }

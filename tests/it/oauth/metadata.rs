@@ -61,6 +61,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "claims_supported",
         "code_challenge_methods_supported",
         "device_authorization_endpoint",
+        "display_values_supported",
         "end_session_endpoint",
         "frontchannel_logout_session_supported",
         "frontchannel_logout_supported",
@@ -73,6 +74,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "jwks_uri",
         "prompt_values_supported",
         "pushed_authorization_request_endpoint",
+        "request_object_signing_alg_values_supported",
         "request_parameter_supported",
         "request_uri_parameter_supported",
         "require_pushed_authorization_requests",
@@ -229,18 +231,23 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     assert_eq!(rp.authorize(&person, &pkce, &[]).await.param("iss").as_deref(), Some(app.issuer()));
 
-    for (member, parameter, error) in [
-        ("request_parameter_supported", "request", "request_not_supported"),
-        ("request_uri_parameter_supported", "request_uri", "request_uri_not_supported"),
-    ] {
-        assert_eq!(document[member], false);
-        refused_at_the_client(&app, &rp.authorize(&person, &pkce, &[(parameter, "x")]).await, error, member);
-    }
-    // OpenID Connect Core §5.5: whoever does not support `claims` ignores it, so the ID token has no name.
-    assert_eq!(document["claims_parameter_supported"], false);
+    // Request objects are tried in `jar`, pushed requests in `par`; a reference of another kind is not followed.
+    assert_eq!(document["request_parameter_supported"], true);
+    assert_eq!(document["request_uri_parameter_supported"], false);
+    let elsewhere = [("request_uri", "https://app.example/request")];
+    let page = rp.authorize(&person, &pkce, &elsewhere).await;
+    refused_at_the_client(&app, &page, "request_uri_not_supported", "a request elsewhere");
+    // OpenID Connect Core §5.5
+    assert_eq!(document["claims_parameter_supported"], true);
+    assert_eq!(list(&document, "claim_types_supported"), ["normal"]);
     let wanted = [("claims", r#"{"id_token":{"name":{"essential":true}}}"#)];
-    let tokens = rp.redeem(&rp.authorize(&person, &pkce, &wanted).await.code(), &pkce).await.expect_tokens();
-    assert_eq!(decode(tokens.id_token()).1.get("name"), None);
+    let page = person.decide(&rp.authorize(&person, &pkce, &wanted).await, "allow").await;
+    let tokens = rp.redeem(&page.code(), &pkce).await.expect_tokens();
+    assert_eq!(decode(tokens.id_token()).1["name"], "ada Lovelace");
+    // One kind of page, in one language (Discovery §3); whoever wants another is shown it all the same.
+    assert_eq!(list(&document, "display_values_supported"), ["page"]);
+    assert_eq!(list(&document, "ui_locales_supported"), ["en"]);
+    assert!(rp.authorize(&app.person(), &pkce, &[]).await.body.contains("<html lang=\"en\""));
 
     // One person is the same to every client.
     assert_eq!(list(&document, "subject_types_supported"), ["public"]);

@@ -1,6 +1,7 @@
 mod authorize;
 mod authorize_responses;
 mod authorize_waits;
+mod claims;
 mod client_assertion;
 mod client_auth;
 mod client_credentials;
@@ -13,6 +14,7 @@ mod cors;
 mod device;
 mod id_token;
 mod introspection;
+mod jar;
 mod jarm;
 mod key_revocation;
 mod key_rotation;

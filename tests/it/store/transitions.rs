@@ -343,7 +343,10 @@ async fn the_terms_of_a_grant_stay_with_it(app: TestApp) {
     app.client("web").create().await;
     let web = web();
     let now = app.clock.now();
-    let terms = Terms { resources: vec!["https://api.example/v1".to_owned(), "https://\u{fc}'\"".to_owned()] };
+    let terms = Terms {
+        resources: vec!["https://api.example/v1".to_owned(), "https://\u{fc}'\"".to_owned()],
+        claims: grantor::types::ClaimsRequest { id_token: vec!["name".to_owned()], userinfo: vec!["email".to_owned()] },
+    };
     let mut grants = Vec::new();
     for _ in 0..8 {
         let grant = pending_grant(&app, false).await;

@@ -1,0 +1,102 @@
+//! The `claims` parameter (OpenID Connect Core §5.5): which claims are asked for by name.
+
+use serde_json::{Map, Value};
+
+use crate::oauth::error::{OAuthError, invalid_request, unmet_authentication_requirements};
+use crate::types::authentication::ACR_SINGLE_FACTOR;
+use crate::types::{ClaimsRequest, Client, Params, UserId, json, user};
+
+/// What of it must hold, and what is wished for.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// What this server can tell, of what the client may ask for.
+    pub asked: ClaimsRequest,
+    /// Who alone may sign in.
+    sub: Option<Vec<Value>>,
+}
+
+impl Claims {
+    /// Whether this user may answer (OpenID Connect Core §5.5.1).
+    pub fn means(&self, user: UserId) -> bool {
+        let is_user = |value: &Value| value.as_str() == Some(&user.to_string());
+        self.sub.as_ref().is_none_or(|values| values.iter().any(is_user))
+    }
+}
+
+pub(super) fn read(client: &Client, params: &Params) -> Result<Claims, OAuthError> {
+    let Some(text) = params.get("claims") else { return Ok(Claims::default()) };
+    let document =
+        json::strict(text.as_bytes()).map_err(|why| invalid_request(format!("claims is not JSON: {why}")))?;
+    let document = document.as_object().ok_or_else(|| invalid_request("claims must be a JSON object"))?;
+    // §5.5: "Other members MAY be present. Any members used that are not understood MUST be ignored."
+    let (id_token, userinfo) = (part(document, "id_token")?, part(document, "userinfo")?);
+
+    let mut claims = Claims::default();
+    for (name, wish) in id_token.into_iter().chain(userinfo).flatten() {
+        let wish = Wish::read(name, wish)?;
+        match name.as_str() {
+            // §5.5.1.1: an essential `acr` that cannot be had is a failed attempt.
+            "acr" if wish.essential && wish.values.as_ref().is_some_and(|values| !values.iter().any(is_reachable)) => {
+                let why = "no sign-in here has an acr that the claims parameter asks for";
+                return Err(unmet_authentication_requirements(why));
+            }
+            "sub" => claims.sub = claims.sub.or(wish.values),
+            _ => {}
+        }
+    }
+    claims.asked = ClaimsRequest { id_token: names(client, id_token), userinfo: names(client, userinfo) };
+    Ok(claims)
+}
+
+fn is_reachable(acr: &Value) -> bool {
+    acr.as_str() == Some(ACR_SINGLE_FACTOR)
+}
+
+/// What is asked for in one of the two places.
+fn part<'a>(document: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Map<String, Value>>, OAuthError> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(wishes)) => Ok(Some(wishes)),
+        Some(_) => Err(invalid_request(format!("the member {name} of claims must be an object"))),
+    }
+}
+
+/// The names of the claims that there are; the others are ignored (§5.5: "Claims that are not understood"), and so are
+/// those whose scope the client is not registered for.
+fn names(client: &Client, wishes: Option<&Map<String, Value>>) -> Vec<String> {
+    let may_have =
+        |name: &&String| user::scope_of_claim(name).is_some_and(|scope| client.metadata.scope.contains(scope));
+    wishes.into_iter().flat_map(Map::keys).filter(may_have).cloned().collect()
+}
+
+/// How one claim is asked for (§5.5.1).
+struct Wish {
+    essential: bool,
+    /// Those of `value` or `values`.
+    values: Option<Vec<Value>>,
+}
+
+impl Wish {
+    fn read(name: &str, wish: &Value) -> Result<Self, OAuthError> {
+        let wrong = |what: &str| invalid_request(format!("in claims, {name} {what}"));
+        let wish = match wish {
+            Value::Null => return Ok(Self { essential: false, values: None }),
+            Value::Object(wish) => wish,
+            _ => return Err(wrong("must be null or an object")),
+        };
+        let essential = match wish.get("essential") {
+            None => false,
+            Some(essential) => {
+                essential.as_bool().ok_or_else(|| wrong("has an essential that is not true or false"))?
+            }
+        };
+        let values = match (wish.get("value"), wish.get("values")) {
+            (Some(_), Some(_)) => return Err(wrong("has value and values")),
+            (Some(value), None) => Some(vec![value.clone()]),
+            (None, Some(Value::Array(values))) => Some(values.clone()),
+            (None, Some(_)) => return Err(wrong("has values that are not a list")),
+            (None, None) => None,
+        };
+        Ok(Self { essential, values })
+    }
+}
