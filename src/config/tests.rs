@@ -323,7 +323,10 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[keys]\nalgorithms = [\"ES256\"]", ":2: keys.algorithms: must have \"RS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"HS256\"]", ":2: keys.algorithms: must not have \"HS256\""),
         ("[keys]\nalgorithms = [\"ES256\", \"RS256\", \"RS256\"]", ":2: keys.algorithms: names one twice"),
-        ("[keys]\nrotate_every = \"59m\"", ":2: keys.rotate_every: must be between \"1h\" and"),
+        (
+            "[keys]\nrotate_every = \"59m\"\npublish_before = \"10m\"",
+            ":2: keys.rotate_every: must be between \"1h\" and",
+        ),
         ("[keys]\nrotate_every = \"never\"", ":2: keys.rotate_every: is not a duration"),
         ("[keys]\nrotate_every = 90", ":2: keys.rotate_every: invalid type: integer `90`, expected a duration"),
         ("[keys]\nrotate_every = \"1d\"", ":2: keys.rotate_every: must be longer than keys.publish_before"),

@@ -247,16 +247,19 @@ async fn what_failed_is_not_tried_again_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fetch_goes_on_when_whoever_asked_hangs_up() {
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let gate = Arc::new(std::sync::Mutex::new(gate));
-    let site = Website::start(move |_| {
-        let _ = gate.lock().unwrap().recv();
-        "slow".into_response()
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let release = gate.clone();
+    let site = Website::start_slow(move |_| {
+        let gate = gate.clone();
+        async move {
+            gate.notified().await;
+            "slow".into_response()
+        }
     });
     let documents = documents();
     let gone = tokio::time::timeout(Duration::from_millis(50), documents.get(&site.url, at(0))).await;
     assert!(gone.is_err());
-    release.send(()).unwrap();
+    release.notify_one();
     assert_eq!(*documents.get(&site.url, at(0)).await.unwrap(), "slow");
     assert_eq!(site.asked(), 1);
 }

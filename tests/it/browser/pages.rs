@@ -105,6 +105,9 @@ async fn a_device_is_connected_from_a_browser() {
     browser.press("button[type=submit]").await;
     browser.says("#mistake", "There is no such code").await;
     browser.picture("device-mistake").await;
+    // The console tells of the 422 itself, and of nothing else.
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|line| line.contains("422")), "{complaints:#?}");
 
     browser.goto(&format!("{}/device?user_code={}", app.url, waiting.user_code)).await.unwrap();
     browser.arrives_at("Does your device show this code?").await;

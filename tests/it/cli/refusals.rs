@@ -15,7 +15,7 @@ fn a_client_that_cannot_be_is_refused_and_nothing_is_kept() {
         (&["--redirect-uri", "/cb"], 2, "not an absolute URI"),
         (&["--grant-type", "password"], 2, "unknown grant type"),
         (&["--grant-type", "authorization_code"], 1, "at least one redirect URI"),
-        (&["--grant-type", "refresh_token"], 1, "needs the authorization_code grant"),
+        (&["--grant-type", "refresh_token"], 1, "needs the authorization_code or device_code grant"),
         (&["--public"], 1, "at least one redirect URI"),
         (&["--public", "--grant-type", "client_credentials"], 1, "a public client cannot use"),
         (&["--public", "--redirect-uri", "https://a.example/", "--resource-server"], 1, "must authenticate"),

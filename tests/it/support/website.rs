@@ -23,6 +23,13 @@ pub struct Website {
 impl Website {
     /// Over http.
     pub fn start(answer: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) -> Self {
+        Self::start_slow(move |request| std::future::ready(answer(request)))
+    }
+
+    /// Over http, by somebody who may wait before they answer.
+    pub fn start_slow<F: Future<Output = Response> + Send + 'static>(
+        answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+    ) -> Self {
         let (listener, port) = listen();
         let (router, asked) = router(answer);
         let server = tokio::spawn(async move {
@@ -39,7 +46,7 @@ impl Website {
     ) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (listener, port) = listen();
-        let (router, asked) = router(answer);
+        let (router, asked) = router(move |request| std::future::ready(answer(request)));
         let tls = RustlsConfig::from_pem_file(folder.path("tls.crt"), folder.path("tls.key")).await;
         let tls = tls.expect("there is a certificate");
         let server = tokio::spawn(async move {
@@ -68,12 +75,14 @@ fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-fn router(answer: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) -> (Router, Arc<AtomicUsize>) {
+fn router<F: Future<Output = Response> + Send + 'static>(
+    answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+) -> (Router, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let handler = move |request: Request| {
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(answer(request))
+        answer(request)
     };
     (Router::new().fallback(handler), asked)
 }
