@@ -165,6 +165,10 @@ impl TestApp {
         config.server.issuer = format!("http://localhost:{port}{path}").parse().expect("an issuer");
         config.server.data_dir = folder.path("data");
         config.database.url = Some(database.parse().expect("a database URL"));
+        // Hundreds of tests share the machine: who does not test patience has it.
+        if config.database.acquire_timeout == grantor::config::Database::default().acquire_timeout {
+            config.database.acquire_timeout = Duration::from_secs(30);
+        }
         let clock = Arc::new(TestClock(AtomicI64::new(SystemClock.now().micros())));
         Self::start(listener, config, clock, Arc::new(folder)).await
     }

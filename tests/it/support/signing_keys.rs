@@ -33,6 +33,11 @@ pub async fn lives(app: &TestApp) -> Vec<KeyLife> {
     key_life::lives(&app.store).await.unwrap()
 }
 
+/// How long, in whole seconds, the keys have signed that every server of these tests begins with.
+pub async fn age(app: &TestApp) -> u64 {
+    app.clock.now().since(lives(app).await[0].active_from).as_secs()
+}
+
 pub async fn life(app: &TestApp, kid: &str) -> Option<KeyLife> {
     lives(app).await.into_iter().find(|key| key.id == kid)
 }
