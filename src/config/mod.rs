@@ -6,6 +6,7 @@
 pub mod authorization;
 pub mod client_authentication;
 pub mod database;
+pub mod dpop;
 mod duration;
 pub mod error;
 pub mod feed;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
+pub use dpop::Dpop;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
 pub use issuer::Issuer;
@@ -69,6 +71,7 @@ pub struct Config {
     pub keys: Keys,
     pub feed: Feed,
     pub client_authentication: ClientAuthentication,
+    pub dpop: Dpop,
     pub outgoing: Outgoing,
     pub log: Log,
 }
@@ -126,6 +129,7 @@ impl Config {
             keys: reader.section("keys"),
             feed: reader.section("feed"),
             client_authentication: reader.section("client_authentication"),
+            dpop: reader.section("dpop"),
             outgoing: reader.section("outgoing"),
             log: reader.section("log"),
         };

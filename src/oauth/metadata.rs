@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Context, scope};
+use super::{Context, dpop, scope};
 use crate::types::user::CLAIMS_OF_SCOPE;
-use crate::types::{AuthMethod, GrantType, ResponseMode};
+use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode};
 
 /// One document for both well-known addresses.
 pub fn document(cx: &Context) -> Value {
@@ -46,6 +46,8 @@ pub fn document(cx: &Context) -> Value {
         "introspection_endpoint_auth_methods_supported": confidential,
         // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
         "code_challenge_methods_supported": ["S256"],
+        // RFC 9449 §5.1
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "acr_values_supported": [crate::types::authentication::ACR_SINGLE_FACTOR],
         // RFC 9207 §3

@@ -11,6 +11,7 @@
 //! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
+//! | RFC 9449 (DPoP) | `dpop` |
 //! | RFC 8707 (resource indicators) | `resource` |
 //! | RFC 7662 (introspection) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
@@ -23,6 +24,7 @@
 pub mod authorize;
 pub mod client_auth;
 pub mod client_keys;
+pub mod dpop;
 pub mod engine;
 pub mod error;
 pub mod grants;
@@ -33,6 +35,7 @@ pub mod key_life;
 pub mod keys;
 pub mod logout;
 pub mod metadata;
+pub mod replay;
 pub mod resource;
 pub mod revoke;
 pub mod scope;

@@ -26,6 +26,7 @@ mod migrate;
 mod outbox;
 mod pending;
 mod relying_parties;
+mod replays;
 mod sessions;
 mod users;
 mod writer;
@@ -47,6 +48,7 @@ pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, Refresh
 pub use live::Bearer;
 pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
+pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 

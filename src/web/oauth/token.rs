@@ -6,17 +6,21 @@ use http::HeaderMap;
 
 use crate::oauth::client_auth::{self, Presented};
 use crate::oauth::token::{self, TokenResponse};
-use crate::oauth::{Context, Error};
+use crate::oauth::{Context, Error, dpop};
 use crate::types::Params;
 use crate::web::extract::{self, Form};
 use crate::web::{Shared, respond};
 
 pub async fn token(State(services): State<Shared>, headers: HeaderMap, Form(params): Form) -> Response {
-    respond::api(answer(&services.context(), &headers, &params).await, &headers)
+    let cx = services.context();
+    let response = respond::api(answer(&cx, &headers, &params).await, &headers);
+    respond::with_nonce(&cx, &headers, response)
 }
 
 async fn answer(cx: &Context, headers: &HeaderMap, params: &Params) -> Result<TokenResponse, Error> {
     let presented = Presented { authorization: extract::authorization(headers)?, params };
     let client = client_auth::authenticate(cx, &presented).await?;
-    token::token(cx, &client, params).await
+    let request = dpop::Request { proof: extract::dpop(headers)?, method: "POST", path: "/oauth/token" };
+    let sender = dpop::sender(cx, &client, request).await?;
+    token::token(cx, &client, params, sender.as_ref()).await
 }

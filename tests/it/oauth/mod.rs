@@ -8,6 +8,7 @@ mod code;
 mod code_refused;
 mod consent;
 mod cors;
+mod dpop;
 mod id_token;
 mod introspection;
 mod keys;
