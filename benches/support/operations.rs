@@ -11,7 +11,7 @@ use grantor::app::data;
 use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
-use grantor::oauth::issue::{self, access_token, refresh_token};
+use grantor::oauth::issue::{self, Access, access_token, refresh_token};
 use grantor::oauth::{ClientKeys, Context, Keys, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
@@ -131,7 +131,9 @@ impl World {
     }
 
     fn access_token(&self) -> String {
-        issue::for_client(&self.cx, &self.machine, Scope::from("notes:read")).expect("a token").access_token
+        issue::for_client(&self.cx, &self.machine, Access { scope: Scope::from("notes:read"), sender: None })
+            .expect("a token")
+            .access_token
     }
 
     fn refresh_token(&self) -> String {

@@ -8,6 +8,7 @@ pub mod authorization;
 pub mod client_authentication;
 pub mod database;
 pub mod device;
+pub mod dpop;
 mod duration;
 pub mod error;
 pub mod feed;
@@ -38,6 +39,7 @@ pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
 pub use device::Device;
+pub use dpop::Dpop;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
 pub use issuer::Issuer;
@@ -75,6 +77,7 @@ pub struct Config {
     pub keys: Keys,
     pub feed: Feed,
     pub client_authentication: ClientAuthentication,
+    pub dpop: Dpop,
     pub outgoing: Outgoing,
     pub log: Log,
 }
@@ -140,6 +143,7 @@ impl Config {
             keys: reader.section("keys"),
             feed: reader.section("feed"),
             client_authentication: reader.section("client_authentication"),
+            dpop: reader.section("dpop"),
             outgoing: reader.section("outgoing"),
             log: reader.section("log"),
         };

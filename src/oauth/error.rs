@@ -93,6 +93,10 @@ error_codes! {
     InvalidRequestUri => ("invalid_request_uri", BAD_REQUEST, invalid_request_uri);
     /// RFC 8707 §2
     InvalidTarget => ("invalid_target", BAD_REQUEST, invalid_target);
+    /// RFC 9449 §5
+    InvalidDpopProof => ("invalid_dpop_proof", BAD_REQUEST, invalid_dpop_proof);
+    /// RFC 9449 §8
+    UseDpopNonce => ("use_dpop_nonce", BAD_REQUEST, use_dpop_nonce);
     /// RFC 6750 §3.1
     InvalidToken => ("invalid_token", UNAUTHORIZED, invalid_token);
     /// RFC 6750 §3.1

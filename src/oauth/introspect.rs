@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
-use super::issue::refresh_token;
+use super::issue::{self, refresh_token};
 use super::{Context, Error};
-use crate::types::{Client, Params};
+use crate::types::{Client, Params, SenderKey};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -39,6 +39,8 @@ pub struct ActiveRefresh {
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<SenderKey>,
     iat: i64,
     exp: i64,
 }
@@ -76,7 +78,9 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
         if !may_see || cx.store.is_dead(&claims.bearer()) {
             return Ok(INACTIVE);
         }
-        return Ok(Introspection::Access(Box::new(ActiveAccess { active: True, token_type: "Bearer", claims })));
+        // RFC 9449 §6.2
+        let token_type = issue::token_type(claims.cnf.as_ref());
+        return Ok(Introspection::Access(Box::new(ActiveAccess { active: True, token_type, claims })));
     }
 
     if let Some(claims) = refresh_token::verify(cx, token) {
@@ -95,6 +99,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             client_id: claims.client_id.into(),
             scope: claims.scope.into(),
             sub: grant.user.to_string(),
+            cnf: claims.cnf,
             iat: claims.iat,
             exp: claims.exp,
         })));

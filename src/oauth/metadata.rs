@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, authorize, scope};
+use super::{Context, authorize, dpop, scope};
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
 use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode};
@@ -78,6 +78,8 @@ fn clients(cx: &Context) -> Value {
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
+        // RFC 9449 §5.1
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
     })
 }
 

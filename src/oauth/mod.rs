@@ -13,6 +13,7 @@
 //! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
+//! | RFC 9449 (DPoP) | `dpop` |
 //! | RFC 8707 (resource indicators) | `resource` |
 //! | RFC 9101 (request objects) | `authorize/object` |
 //! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
@@ -31,6 +32,7 @@ pub mod client_auth;
 pub mod client_keys;
 pub mod client_secret;
 pub mod device;
+pub mod dpop;
 pub mod engine;
 pub mod error;
 pub mod grants;

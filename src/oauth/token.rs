@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
 use super::grants::{authorization_code, client_credentials, device_code, refresh_token};
 use super::{Context, Error, resource};
-use crate::types::{Client, GrantType, Params, Scope};
+use crate::types::{Client, GrantType, Params, Scope, SenderKey};
 
 /// A token request: one variant a grant, parsed by the grant's own file.
 pub enum TokenRequest {
@@ -19,6 +19,7 @@ pub enum TokenRequest {
 #[derive(Serialize)]
 pub struct TokenResponse {
     pub access_token: String,
+    /// `DPoP` where it is bound to a key by proofs of it (RFC 9449 §5), else `Bearer`.
     pub token_type: &'static str,
     /// Seconds.
     pub expires_in: i64,
@@ -42,11 +43,16 @@ impl TokenRequest {
     }
 }
 
-/// Answers a token request of an authenticated client.
+/// Answers a token request of an authenticated client; `sender` is the key that it proved to have.
 ///
 /// # Errors
 /// Those of RFC 6749 §5.2, and `invalid_target`.
-pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<TokenResponse, Error> {
+pub async fn token(
+    cx: &Context,
+    client: &Client,
+    params: &Params,
+    sender: Option<&SenderKey>,
+) -> Result<TokenResponse, Error> {
     let name = params.get("grant_type").ok_or_else(|| invalid_request("grant_type is missing"))?;
     let grant = GrantType::parse(name)
         .ok_or_else(|| unsupported_grant_type(format!("the grant type {name} is not one that this server knows")))?;
@@ -55,9 +61,9 @@ pub async fn token(cx: &Context, client: &Client, params: &Params) -> Result<Tok
     }
     resource::check(cx, params)?;
     match TokenRequest::parse(grant, params)? {
-        TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request).await,
-        TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request).await,
-        TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request),
-        TokenRequest::DeviceCode(request) => device_code::exchange(cx, client, &request).await,
+        TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request, sender).await,
+        TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request, sender).await,
+        TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request, sender),
+        TokenRequest::DeviceCode(request) => device_code::exchange(cx, client, &request, sender).await,
     }
 }

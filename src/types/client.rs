@@ -101,6 +101,9 @@ pub struct ClientMetadata {
     /// A resource server: may introspect the access tokens of every client (RFC 7662 §2.1).
     #[serde(default)]
     pub resource_server: bool,
+    /// Gets tokens for a proof of possession alone (RFC 9449 §5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
     /// An application of the house: its users are not asked for consent, unless it asks for that, or any program on
     /// their device could pass for it (RFC 8252 §8.6).
     #[serde(default)]
@@ -142,6 +145,7 @@ impl Default for ClientMetadata {
             refresh_token_absolute_lifetime: None,
             always_issue_refresh_token: false,
             resource_server: false,
+            dpop_bound_access_tokens: false,
             skip_consent: false,
         }
     }

@@ -5,14 +5,14 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Shared;
 use super::certificate::Certificate;
 use super::respond::{self, PageError};
 use crate::oauth::OAuthError;
 use crate::oauth::client_auth::Presented;
-use crate::oauth::error::invalid_request;
+use crate::oauth::error::{invalid_dpop_proof, invalid_request};
 use crate::types::Params;
 
 /// A refusal before any handler has seen the request.
@@ -125,7 +125,7 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// A header, where it is text.
-pub fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
+pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -140,6 +140,25 @@ pub fn presented<'a>(
 ) -> Result<Presented<'a>, OAuthError> {
     Ok(Presented { authorization: authorization(headers)?, certificate: certificate.0.as_ref(), params })
 }
+
+/// The `DPoP` header.
+///
+/// # Errors
+/// `invalid_dpop_proof`, when it comes twice (RFC 9449 §4.3 (1)).
+pub fn dpop(headers: &HeaderMap) -> Result<Option<&str>, OAuthError> {
+    let mut values = headers.get_all(DPOP).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(invalid_dpop_proof("the DPoP header comes twice"));
+    }
+    Ok(first.map(|value| value.to_str().unwrap_or("not text")))
+}
+
+/// RFC 9449 §4.1
+pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// RFC 9449 §8
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The `Authorization` header. One that is not text is malformed, not absent.
 ///

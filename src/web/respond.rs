@@ -14,12 +14,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Services;
+use super::extract::{DPOP, DPOP_NONCE};
 use super::pages::{self, Site};
 use crate::oauth::authorize::{self, Answer, RedirectTarget};
 use crate::oauth::error::invalid_request;
-use crate::oauth::{Error, ErrorCode, OAuthError};
+use crate::oauth::userinfo::Scheme;
+use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop};
 use crate::telemetry::correlation_id;
-use crate::types::Fault;
+use crate::types::{Algorithm, Fault};
 use crate::types::fault::FaultKind;
 use crate::types::response_mode::Carrier;
 
@@ -43,18 +45,29 @@ pub fn api<T: Serialize>(outcome: Result<T, Error>, request: &HeaderMap) -> Resp
     }
 }
 
-/// An answer of an endpoint that is shown an access token (RFC 6750 §3).
-pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
+/// An answer of an endpoint that is shown an access token (RFC 6750 §3, RFC 9449 §7.1).
+pub fn protected<T: Serialize>(outcome: Result<T, Error>, scheme: Scheme) -> Response {
     match outcome {
         Ok(answer) => no_store(Json(answer).into_response()),
         Err(Error::Fault(fault)) => self::fault(&fault),
         Err(Error::Refused(error)) => {
-            let mut response = refusal(error.code.status(), &error);
+            let status = match error.code {
+                // RFC 9449 §7.1, §9: here they are told by 401.
+                ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce => StatusCode::UNAUTHORIZED,
+                code => code.status(),
+            };
+            let mut response = refusal(status, &error);
             let scope = if error.code == ErrorCode::InsufficientScope { ", scope=\"openid\"" } else { "" };
-            let challenge =
-                format!("Bearer error=\"{}\", error_description=\"{}\"{scope}", error.code.as_str(), error.description);
+            let what = format!("error=\"{}\", error_description=\"{}\"{scope}", error.code.as_str(), error.description);
+            let challenge = match scheme {
+                Scheme::Bearer => format!("Bearer {what}"),
+                Scheme::Dpop => format!("{}, {what}", dpop_challenge()),
+            };
             if let Ok(challenge) = HeaderValue::from_str(&challenge) {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            if scheme == Scheme::Bearer && status == StatusCode::UNAUTHORIZED {
+                offer_dpop(&mut response);
             }
             response
         }
@@ -63,7 +76,35 @@ pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
 
 /// RFC 6750 §3.1: who shows no token at all is not told an error.
 pub fn no_token() -> Response {
-    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response()
+    let mut response = (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
+    offer_dpop(&mut response);
+    response
+}
+
+/// RFC 9449 §7.2: a token that is bound to a key may come by its own scheme alone.
+fn offer_dpop(response: &mut Response) {
+    if let Ok(challenge) = HeaderValue::from_str(&dpop_challenge()) {
+        response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+    }
+}
+
+/// RFC 9449 §7.1
+fn dpop_challenge() -> String {
+    format!("DPoP algs=\"{}\"", dpop::ALGORITHMS.map(Algorithm::as_str).join(" "))
+}
+
+/// Gives whoever proves possession the nonce of their next proof (RFC 9449 §8.2), where one is asked for.
+pub fn with_nonce(cx: &Context, request: &HeaderMap, mut response: Response) -> Response {
+    if !cx.config.dpop.require_nonce || !request.contains_key(DPOP) {
+        return response;
+    }
+    match dpop::nonce(cx) {
+        Ok(nonce) => {
+            response.headers_mut().extend(HeaderValue::from_str(&nonce).ok().map(|nonce| (DPOP_NONCE, nonce)));
+        }
+        Err(fault) => log(&fault),
+    }
+    response
 }
 
 /// RFC 6749 §5.2

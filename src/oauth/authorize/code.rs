@@ -131,7 +131,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         redirect_uri: validated.target.uri().to_owned(),
         code_hash: code.hash(),
         code_challenge: request.code_challenge.clone(),
-        sender_key: None,
+        sender_key: request.sender_key.clone(),
         created_at: cx.now,
         code_expires_at,
         // docs/architecture.md, "What ends what": a session's expiry ends its grants, those with offline_access excepted.

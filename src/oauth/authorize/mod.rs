@@ -101,7 +101,7 @@ pub struct NeedConsent {
 
 /// The parameters that steps 1 to 3 read again when a request goes on that has waited. `id_token_hint` is not among
 /// them: what it proved is kept in its place.
-pub const KEPT: [&str; 14] = [
+pub const KEPT: [&str; 15] = [
     "client_id",
     "redirect_uri",
     "response_mode",
@@ -111,6 +111,7 @@ pub const KEPT: [&str; 14] = [
     "resource",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "prompt",
     "max_age",

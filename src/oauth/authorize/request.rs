@@ -9,8 +9,8 @@ use crate::oauth::error::{
     unsupported_response_type,
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::{Context, engine, hint, resource};
-use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, user};
+use crate::oauth::{Context, dpop, engine, hint, resource};
+use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, SenderKey, user};
 
 /// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
 pub const MAX_STATE: usize = 2_048;
@@ -21,6 +21,8 @@ pub struct AuthorizationRequest {
     /// What will be granted if it is allowed.
     pub scope: Scope,
     pub code_challenge: Option<CodeChallenge>,
+    /// What the code will be bound to (RFC 9449 §10).
+    pub sender_key: Option<SenderKey>,
     pub nonce: Option<String>,
     pub prompt: Prompt,
     pub max_age: Option<Duration>,
@@ -83,6 +85,7 @@ pub(super) fn read(
     let scope = granted_scope(cx, client, params)?;
     Ok(AuthorizationRequest {
         code_challenge: code_challenge(cx, client, &scope, params)?,
+        sender_key: dpop::code_binding(params, None)?,
         nonce: params.get("nonce").map(short("nonce")).transpose()?,
         prompt: prompt(params)?,
         max_age: max_age(params)?,

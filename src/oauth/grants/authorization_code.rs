@@ -5,11 +5,12 @@
 use crate::crypto::hash;
 use crate::oauth::authorize::Code;
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request};
+use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::still_registered;
 use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error, engine, issue};
+use crate::oauth::{Context, Error, engine};
 use crate::store::{Reason, Redeem, Redemption, RefusedCode};
-use crate::types::{Client, CodeVerifier, Params};
+use crate::types::{Client, CodeVerifier, Params, SenderKey};
 
 /// What the client sent.
 pub struct Request {
@@ -39,7 +40,12 @@ const UNKNOWN: &str = "the code is unknown, or was not issued to this client";
 ///
 /// # Errors
 /// `invalid_grant`, with the reason where the client has proved that the code is its own.
-pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result<TokenResponse, Error> {
+pub async fn exchange(
+    cx: &Context,
+    client: &Client,
+    request: Request,
+    sender: Option<&SenderKey>,
+) -> Result<TokenResponse, Error> {
     let code_challenge = request.verifier.as_ref().map(|v| hash::sha256_base64url(v.as_str().as_bytes()));
     let redeem = Redeem {
         grant: request.code.grant,
@@ -48,21 +54,22 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
         // A verifier where no challenge was stored fits nothing (OAuth 2.1 §4.1.3), and so does none where one was.
         code_challenge: code_challenge.as_deref().unwrap_or_default(),
         redirect_uri: request.redirect_uri.as_deref(),
-        sender_key: None,
+        sender_key: sender,
+        // RFC 9449 §5: those of public clients. Another is bound to its client, which authenticates.
         binds_refresh: client.is_public(),
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
             let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, scope).await?)
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
         }
-        Redemption::Refused(code) => Err(refuse(cx, &request, code).await),
+        Redemption::Refused(code) => Err(refuse(cx, &request, sender, code).await),
         Redemption::Unknown => Err(invalid_grant(UNKNOWN).into()),
     }
 }
 
 /// Says why, and revokes what a replayed code issued.
-async fn refuse(cx: &Context, request: &Request, code: RefusedCode) -> Error {
+async fn refuse(cx: &Context, request: &Request, sender: Option<&SenderKey>, code: RefusedCode) -> Error {
     // RFC 7636 §4.6, before all else: without its verifier a code is nobody's, and its replay ends nothing.
     match (&request.verifier, code.code_challenge.as_str()) {
         (None, "") => {}
@@ -82,6 +89,10 @@ async fn refuse(cx: &Context, request: &Request, code: RefusedCode) -> Error {
             Ok(()) => invalid_grant("the code was used before, so everything issued for it is revoked").into(),
             Err(fault) => fault.into(),
         };
+    }
+    // RFC 9449 §10: "the authorization server MUST reject the request".
+    if code.sender_key.is_some() && code.sender_key != sender.map(SenderKey::to_string) {
+        return invalid_grant("the code is bound to a key, and the request does not prove to have it").into();
     }
     if code.expires_at <= cx.now {
         return invalid_grant("the code has expired; start again at the authorization endpoint").into();

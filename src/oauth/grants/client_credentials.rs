@@ -1,11 +1,11 @@
 //! The client credentials grant (OAuth 2.1 §4.2): a client acts for itself. Nothing is written.
 
 use crate::oauth::error::unauthorized_client;
-use crate::oauth::issue;
+use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::token::TokenResponse;
 use crate::oauth::{Context, Error};
-use crate::types::{Client, Params};
+use crate::types::{Client, Params, SenderKey};
 
 /// What the client sent.
 pub struct Request {
@@ -22,7 +22,12 @@ impl Request {
 ///
 /// # Errors
 /// `invalid_scope`; `unauthorized_client` for a public client.
-pub fn exchange(cx: &Context, client: &Client, request: &Request) -> Result<TokenResponse, Error> {
+pub fn exchange(
+    cx: &Context,
+    client: &Client,
+    request: &Request,
+    sender: Option<&SenderKey>,
+) -> Result<TokenResponse, Error> {
     // RFC 6749 §4.4: "MUST only be used by confidential clients". Registration sees to it, and this does not rely on it.
     if client.is_public() {
         return Err(unauthorized_client("a public client cannot act for itself").into());
@@ -30,5 +35,5 @@ pub fn exchange(cx: &Context, client: &Client, request: &Request) -> Result<Toke
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);
-    Ok(issue::for_client(cx, client, scope)?)
+    Ok(issue::for_client(cx, client, Access { scope, sender })?)
 }

@@ -9,11 +9,12 @@ use crate::oauth::device::DeviceCode;
 use crate::oauth::error::{
     OAuthError, access_denied, authorization_pending, expired_token, invalid_grant, invalid_request, slow_down,
 };
+use crate::oauth::issue::Access;
 use crate::oauth::scope::still_registered;
 use crate::oauth::token::TokenResponse;
 use crate::oauth::{Context, Error, issue};
 use crate::store::{Poll, Polled, Redeem, Redemption};
-use crate::types::{Client, Params};
+use crate::types::{Client, Params, SenderKey};
 
 /// What the client sent.
 pub struct Request {
@@ -38,7 +39,12 @@ const STEP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Those of RFC 8628 §3.5, and `invalid_grant`.
-pub async fn exchange(cx: &Context, client: &Client, request: &Request) -> Result<TokenResponse, Error> {
+pub async fn exchange(
+    cx: &Context,
+    client: &Client,
+    request: &Request,
+    sender: Option<&SenderKey>,
+) -> Result<TokenResponse, Error> {
     let (id, code_hash) = (request.code.id, request.code.hash());
     let poll = Poll { id, code_hash, client: &client.id, step: STEP };
     match cx.store.poll_device(&poll, cx.now).await? {
@@ -57,13 +63,13 @@ pub async fn exchange(cx: &Context, client: &Client, request: &Request) -> Resul
         client: &client.id,
         code_challenge: "",
         redirect_uri: None,
-        sender_key: None,
+        sender_key: sender,
         binds_refresh: client.is_public(),
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
             let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, scope).await?)
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
         }
         // A device that lost the answer asks again: that is no theft, so nothing is revoked.
         Redemption::Refused(code) if code.redeemed_at.is_some() => {

@@ -5,12 +5,12 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request, invalid_scope};
-use crate::oauth::issue::refresh_token;
+use crate::oauth::issue::{self, Access, refresh_token};
 use crate::oauth::scope::still_registered;
 use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error, engine, issue};
+use crate::oauth::{Context, Error, engine};
 use crate::store::{Presented, Reason, Rotation};
-use crate::types::{Client, Params, Scope};
+use crate::types::{Client, Params, Scope, SenderKey};
 
 /// What the client sent.
 pub struct Request {
@@ -34,11 +34,23 @@ const UNKNOWN: &str = "the refresh token is unknown, expired or revoked";
 ///
 /// # Errors
 /// `invalid_grant`, `invalid_scope`.
-pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result<TokenResponse, Error> {
+pub async fn exchange(
+    cx: &Context,
+    client: &Client,
+    request: Request,
+    sender: Option<&SenderKey>,
+) -> Result<TokenResponse, Error> {
     // Signature, expiry, type and client first: a token that we did not sign for this client costs no database call.
     let claims = refresh_token::verify(cx, request.refresh_token.expose_secret())
         .filter(|claims| claims.client_id == client.id && !claims.is_expired(cx.now))
         .ok_or_else(|| invalid_grant(UNKNOWN))?;
+
+    // RFC 9449 §5: "the refresh token MUST be bound to the respective public key" of a public client.
+    if claims.cnf.as_ref().is_some_and(|bound| sender != Some(bound)) {
+        return Err(
+            invalid_grant("the refresh token is bound to a key, and the request does not prove to have it").into()
+        );
+    }
 
     // RFC 6749 §6: "MUST NOT include any scope not originally granted".
     let scope = request.scope.unwrap_or_else(|| claims.scope.clone());
@@ -56,7 +68,9 @@ pub async fn exchange(cx: &Context, client: &Client, request: Request) -> Result
         Rotation::Repeated(grant) if cx.keys.signing(&grant.refresh_key).is_none() => {
             Err(invalid_grant(UNKNOWN).into())
         }
-        Rotation::Rotated(grant) | Rotation::Repeated(grant) => Ok(issue::for_grant(cx, client, &grant, scope).await?),
+        Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
+        }
         Rotation::Reused => {
             tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);
             // RFC 9700 §4.14.2: one of the two holders is a thief, and we cannot tell which.

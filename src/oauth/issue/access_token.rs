@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::super::Context;
+use super::Access;
 use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
 use crate::types::authentication::Method;
-use crate::types::{Client, ClientId, Fault, GrantId, Scope, SessionId, Timestamp, TokenId, UserId};
+use crate::types::{Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Timestamp, TokenId, UserId};
 
 /// The claims of an access token (RFC 9068 §2.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct AccessClaims {
     pub jti: TokenId,
     #[serde(default, skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
+    /// The key to which it is bound (RFC 7800 §3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<SenderKey>,
     /// The grant that it was issued from; none where a client acts for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
@@ -61,7 +65,7 @@ impl AccessClaims {
 }
 
 /// The token of a grant. It never outlives it.
-pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: &Scope) -> Result<Minted, Fault> {
+pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &Access<'_>) -> Result<Minted, Fault> {
     let expires_at = grant.expires_at.min(cx.now.plus(cx.config.tokens.access_lifetime(client)));
     sign(
         cx,
@@ -74,18 +78,18 @@ pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: &Sc
             acr: Some(grant.authentication.acr().to_owned()),
             amr: grant.authentication.methods.clone(),
             userinfo_claims: super::still_registered(client, &grant.terms.claims.userinfo),
-            ..bare(cx, client, scope, expires_at)
+            ..bare(cx, client, wanted, expires_at)
         },
     )
 }
 
 /// The token of a client that acts for itself.
-pub(super) fn for_client(cx: &Context, client: &Client, scope: &Scope) -> Result<Minted, Fault> {
+pub(super) fn for_client(cx: &Context, client: &Client, wanted: &Access<'_>) -> Result<Minted, Fault> {
     let expires_at = cx.now.plus(cx.config.tokens.access_lifetime(client));
-    sign(cx, bare(cx, client, scope, expires_at))
+    sign(cx, bare(cx, client, wanted, expires_at))
 }
 
-fn bare(cx: &Context, client: &Client, scope: &Scope, expires_at: Timestamp) -> AccessClaims {
+fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestamp) -> AccessClaims {
     AccessClaims {
         iss: cx.issuer().to_owned(),
         // RFC 9068 §2.2: "the sub claim SHOULD correspond to the client" where there is no resource owner.
@@ -95,7 +99,8 @@ fn bare(cx: &Context, client: &Client, scope: &Scope, expires_at: Timestamp) -> 
         exp: expires_at.secs(),
         iat: cx.now.secs(),
         jti: TokenId::new(random::uuid_v7(&*cx.rng, cx.now)),
-        scope: scope.clone(),
+        scope: wanted.scope.clone(),
+        cnf: wanted.sender.cloned(),
         grant_id: None,
         sid: None,
         auth_time: None,

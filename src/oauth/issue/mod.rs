@@ -10,7 +10,7 @@ use super::Context;
 use super::scope::OPENID;
 use super::token::TokenResponse;
 use crate::store::{Grant, RefreshTerms};
-use crate::types::{Algorithm, Client, Fault, Scope, user};
+use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, user};
 
 /// What the next refresh token of this client's grants will be.
 ///
@@ -24,13 +24,33 @@ pub fn refresh_terms<'a>(cx: &'a Context, client: &Client) -> Result<RefreshTerm
     })
 }
 
-/// The tokens of a grant whose transition is committed; `scope` is that of the access token.
+/// What an access token says besides its grant.
+pub struct Access<'a> {
+    pub scope: Scope,
+    /// The key to which it is bound.
+    pub sender: Option<&'a SenderKey>,
+}
+
+/// RFC 9449 §5; a token that is bound to a certificate is a Bearer token still (RFC 8705 §3).
+pub const fn token_type(sender: Option<&SenderKey>) -> &'static str {
+    match sender {
+        Some(SenderKey::Jwk(_)) => "DPoP",
+        Some(SenderKey::Certificate(_)) | None => "Bearer",
+    }
+}
+
+/// The tokens of a grant whose transition is committed.
 ///
 /// # Errors
 /// When signing fails, or the database is away.
-pub async fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: Scope) -> Result<TokenResponse, Fault> {
-    let access = access_token::for_grant(cx, client, grant, &scope)?;
-    let id_token = if scope.contains(OPENID) {
+pub async fn for_grant(
+    cx: &Context,
+    client: &Client,
+    grant: &Grant,
+    wanted: Access<'_>,
+) -> Result<TokenResponse, Fault> {
+    let access = access_token::for_grant(cx, client, grant, &wanted)?;
+    let id_token = if wanted.scope.contains(OPENID) {
         let asked = told_of(cx, client, grant).await?;
         Some(id_token::sign(cx, client, grant, (&access.token, asked))?)
     } else {
@@ -39,11 +59,11 @@ pub async fn for_grant(cx: &Context, client: &Client, grant: &Grant, scope: Scop
     let refresh_token = if grant.refreshable { Some(refresh_token::sign(cx, grant)?) } else { None };
     Ok(TokenResponse {
         access_token: access.token,
-        token_type: "Bearer",
+        token_type: token_type(wanted.sender),
         expires_in: access.expires_in,
         refresh_token,
         id_token,
-        scope,
+        scope: wanted.scope,
     })
 }
 
@@ -68,15 +88,15 @@ fn still_registered(client: &Client, names: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// When signing fails.
-pub fn for_client(cx: &Context, client: &Client, scope: Scope) -> Result<TokenResponse, Fault> {
-    let access = access_token::for_client(cx, client, &scope)?;
+pub fn for_client(cx: &Context, client: &Client, wanted: Access<'_>) -> Result<TokenResponse, Fault> {
+    let access = access_token::for_client(cx, client, &wanted)?;
     Ok(TokenResponse {
         access_token: access.token,
-        token_type: "Bearer",
+        token_type: token_type(wanted.sender),
         expires_in: access.expires_in,
         // RFC 6749 §4.4.3: "A refresh token SHOULD NOT be included".
         refresh_token: None,
         id_token: None,
-        scope,
+        scope: wanted.scope,
     })
 }

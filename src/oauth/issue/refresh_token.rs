@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Context;
 use crate::crypto::{TokenType, jwt};
 use crate::store::Grant;
-use crate::types::{ClientId, Fault, GrantId, Scope, Timestamp};
+use crate::types::{ClientId, Fault, GrantId, Scope, SenderKey, Timestamp};
 
 /// What a refresh token says, all of it computed from the row of its grant.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct RefreshClaims {
     pub grant: GrantId,
     pub generation: i64,
     pub scope: Scope,
+    /// The key whose possession its user must prove.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<SenderKey>,
     pub iat: i64,
     pub exp: i64,
 }
@@ -38,6 +41,7 @@ pub fn sign(cx: &Context, grant: &Grant) -> Result<String, Fault> {
         grant: grant.id,
         generation: grant.generation,
         scope: grant.scope.clone(),
+        cnf: grant.sender_key.clone(),
         iat: grant.rotated_at.secs(),
         exp: grant.refresh_expires_at.secs(),
     };

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::store::Store;
+use crate::web::extract::{DPOP, DPOP_NONCE};
 
 /// Answers the browser's questions for the origins of registered clients. No cookie is ever allowed along.
 pub fn layer(store: Store) -> CorsLayer {
@@ -26,7 +27,7 @@ pub fn layer(store: Store) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::async_predicate(is_registered))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([WWW_AUTHENTICATE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, DPOP])
+        .expose_headers([WWW_AUTHENTICATE, DPOP_NONCE])
         .max_age(Duration::from_secs(600))
 }

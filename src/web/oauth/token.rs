@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::oauth::client_auth;
 use crate::oauth::token::{self, TokenResponse};
-use crate::oauth::{Context, Error};
+use crate::oauth::{Context, Error, dpop};
 use crate::types::Params;
 use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
@@ -18,7 +18,9 @@ pub async fn token(
     headers: HeaderMap,
     Form(params): Form,
 ) -> Response {
-    respond::api(answer(&services.context(), &certificate, &headers, &params).await, &headers)
+    let cx = services.context();
+    let response = respond::api(answer(&cx, &certificate, &headers, &params).await, &headers);
+    respond::with_nonce(&cx, &headers, response)
 }
 
 async fn answer(
@@ -29,5 +31,7 @@ async fn answer(
 ) -> Result<TokenResponse, Error> {
     let presented = extract::presented(headers, certificate, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
-    token::token(cx, &client, params).await
+    let request = dpop::Request { proof: extract::dpop(headers)?, method: "POST", path: "/oauth/token" };
+    let sender = dpop::sender(cx, &client, request).await?;
+    token::token(cx, &client, params, sender.as_ref()).await
 }

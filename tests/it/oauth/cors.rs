@@ -32,7 +32,7 @@ async fn preflight(app: &TestApp, path: &str, method: &str, origin: &str) -> Ans
     let asked = [
         ("origin", origin),
         ("access-control-request-method", method),
-        ("access-control-request-headers", "authorization,content-type"),
+        ("access-control-request-headers", "authorization,content-type,dpop"),
     ];
     send(app, Method::OPTIONS, path, &asked).await
 }
@@ -61,11 +61,15 @@ async fn the_origin_of_a_registered_client_may_call_what_it_needs(app: TestApp) 
         let methods = answer.header("access-control-allow-methods").unwrap_or_default();
         assert!(methods.split(',').any(|allowed| allowed.trim() == method), "{path}: {methods}");
         let headers = answer.header("access-control-allow-headers").unwrap_or_default().to_lowercase();
-        assert!(headers.contains("authorization") && headers.contains("content-type"), "{path}: {headers}");
+        for header in ["authorization", "content-type", "dpop"] {
+            assert!(headers.contains(header), "{path}: {headers}");
+        }
 
         let method = method.parse().expect("a method");
         let answer = send(&app, method, path, &[("origin", ORIGIN)]).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{path}");
+        let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
+        assert!(exposed.contains("www-authenticate") && exposed.contains("dpop-nonce"), "{path}: {exposed}");
         // Cookies never come along, and what is kept by a cache is kept for each origin by itself.
         assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
         let vary = answer.headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_lowercase());

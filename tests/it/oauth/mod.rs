@@ -12,6 +12,7 @@ mod code_refused;
 mod consent;
 mod cors;
 mod device;
+mod dpop;
 mod id_token;
 mod introspection;
 mod jar;
