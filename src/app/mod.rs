@@ -22,7 +22,7 @@ use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::jobs::outbox::Outbox;
-use crate::oauth::{ClientKeys, Keeper, Keys};
+use crate::oauth::{ClientKeys, Keeper, Keys, Subjects};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -63,6 +63,8 @@ impl App {
         let ring = Arc::new(data::key_ring(&config, &*ambient.rng)?);
         let store = data::open_store(&config, ambient.clock.clone()).await?;
         let now = ambient.clock.now();
+        let subjects = Subjects::open(&store, &ring, &*ambient.rng, now).await;
+        let subjects = Arc::new(subjects.map_err(|fault| anyhow!("{fault}"))?);
         let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
@@ -90,6 +92,7 @@ impl App {
             rng: ambient.rng.clone(),
             clock: ambient.clock.clone(),
             client_keys: client_keys.clone(),
+            subjects: subjects.clone(),
             outgoing,
         };
         jobs.start("delivering the outbox", jobs::outbox::run(outbox));
@@ -104,6 +107,7 @@ impl App {
             store: store.clone(),
             keys,
             client_keys,
+            subjects,
             accounts,
             request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,

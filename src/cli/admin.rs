@@ -8,8 +8,8 @@ use secrecy::SecretString;
 
 use crate::app::data;
 use crate::config::{self, Config, Overrides};
-use crate::crypto::SystemRandom;
-use crate::oauth::client_secret;
+use crate::crypto::{KeyRing, SystemRandom};
+use crate::oauth::{Subjects, client_secret};
 use crate::store::{Store, Stored};
 use crate::types::{Client, ClientId, Clock, SystemClock, Timestamp, User, UserId};
 
@@ -40,6 +40,25 @@ impl Admin {
     pub fn keep_secret(&self, client: &mut Client, secret: &SecretString) -> anyhow::Result<()> {
         let ring = data::key_ring(&self.config, &self.rng)?;
         client_secret::keep(client, secret, &ring, &self.rng).map_err(|why| anyhow!("{why}"))
+    }
+
+    /// The key ring of the servers. Never another one beside it: they could not open what it seals.
+    pub async fn servers_key_ring(&self) -> anyhow::Result<KeyRing> {
+        let file = self.config.seal_file();
+        if self.config.seal.keys.is_none() && !file.exists() && !self.store.keys().await?.is_empty() {
+            bail!(
+                "the key ring file {} is not there: this needs the one that the servers have (name it with --data-dir or \
+                 --config, or set GRANTOR__SEAL__KEYS)",
+                file.display()
+            );
+        }
+        data::key_ring(&self.config, &self.rng)
+    }
+
+    /// How clients know people.
+    pub async fn subjects(&self) -> anyhow::Result<Subjects> {
+        let ring = self.servers_key_ring().await?;
+        Subjects::open(&self.store, &ring, &self.rng, self.now()).await.map_err(|why| anyhow!("{why}"))
     }
 
     pub async fn client(&self, id: &ClientId) -> anyhow::Result<Client> {

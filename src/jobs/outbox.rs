@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::config::Config;
 use crate::crypto::Random;
 use crate::oauth::logout::back_channel;
-use crate::oauth::{ClientKeys, Context, Keys};
+use crate::oauth::{ClientKeys, Context, Keys, Subjects};
 use crate::outgoing::{Outgoing, OutgoingError};
 use crate::store::{Content, Message, Store};
 use crate::types::{Client, ClientId, Clock, Fault, SessionId, UserId};
@@ -35,6 +35,7 @@ pub struct Outbox {
     pub store: Store,
     pub keys: Arc<Keys>,
     pub client_keys: Arc<ClientKeys>,
+    pub subjects: Arc<Subjects>,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
     pub outgoing: Outgoing,
@@ -133,6 +134,7 @@ impl Outbox {
             store: self.store.clone(),
             keys: self.keys.snapshot(),
             client_keys: self.client_keys.clone(),
+            subjects: self.subjects.clone(),
             rng: self.rng.clone(),
             now: self.clock.now(),
         }

@@ -18,5 +18,6 @@ pub struct Unproved;
 pub fn read(cx: &Context, params: &Params, kept: Option<&Hint>) -> Result<Option<Hint>, Unproved> {
     let Some(token) = params.get(PARAMETER) else { return Ok(kept.cloned()) };
     let claims = id_token::verify_hint(cx, token).ok_or(Unproved)?;
-    Ok(Some(Hint { client: claims.aud, user: claims.sub, session: claims.sid }))
+    let user = cx.subjects.user(claims.sub, claims.sector.as_deref()).ok_or(Unproved)?;
+    Ok(Some(Hint { client: claims.aud, user, session: claims.sid }))
 }

@@ -75,7 +75,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
     if let Some(claims) = access_token::verify(cx, token) {
         let may_see = caller.metadata.resource_server || claims.client_id == caller.id;
         cx.store.ensure_fresh().await?;
-        if !may_see || cx.store.is_dead(&claims.bearer()) {
+        if !may_see || cx.store.is_dead(&claims.bearer(cx)) {
             return Ok(INACTIVE);
         }
         // RFC 9449 §6.2
@@ -98,7 +98,8 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             iss: claims.iss,
             client_id: claims.client_id.into(),
             scope: claims.scope.into(),
-            sub: grant.user.to_string(),
+            // Its own, so it is the caller who knows the user by this.
+            sub: cx.subjects.of(&caller.metadata, grant.user)?.subject.to_string(),
             cnf: claims.cnf,
             iat: claims.iat,
             exp: claims.exp,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Context, authorize, dpop, scope};
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
-use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode};
+use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode, SubjectType};
 
 /// One document for both well-known addresses.
 pub fn document(cx: &Context) -> Value {
@@ -92,7 +92,7 @@ fn people(cx: &Context) -> Value {
         "claims_parameter_supported": true,
         // No aggregated or distributed ones (OpenID Connect Core §5.6).
         "claim_types_supported": ["normal"],
-        "subject_types_supported": ["public"],
+        "subject_types_supported": SubjectType::ALL.map(SubjectType::as_str),
         "id_token_signing_alg_values_supported": signing_algorithms(cx),
         "acr_values_supported": [ACR_SINGLE_FACTOR],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

@@ -24,6 +24,7 @@
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
 //! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
+//! | OpenID Connect Core §8 (subjects) | `subjects` |
 //! | OpenID Connect RP-Initiated Logout | `logout/` |
 //! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
@@ -48,6 +49,7 @@ pub mod replay;
 pub mod resource;
 pub mod revoke;
 pub mod scope;
+pub mod subjects;
 pub mod token;
 pub mod userinfo;
 mod verified;
@@ -58,6 +60,7 @@ pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
 pub use key_life::{Begin, Keeper};
 pub use keys::{KeySet, Keys};
+pub use subjects::Subjects;
 
 use crate::config::Config;
 use crate::crypto::random::Random;
@@ -71,6 +74,7 @@ pub struct Context {
     pub store: Store,
     pub keys: Arc<KeySet>,
     pub client_keys: Arc<ClientKeys>,
+    pub subjects: Arc<Subjects>,
     pub rng: Arc<dyn Random>,
     pub now: Timestamp,
 }

@@ -32,14 +32,14 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<Map<String, Val
     let claims = access_token::verify(cx, shown.token).ok_or_else(gone)?;
     cx.store.ensure_fresh().await?;
     // RFC 9068 §4: "The resource server MUST validate that the aud claim contains [its] resource indicator value".
-    if claims.aud != cx.issuer() || cx.store.is_dead(&claims.bearer()) {
+    if claims.aud != cx.issuer() || cx.store.is_dead(&claims.bearer(cx)) {
         return Err(gone().into());
     }
     check_sender(cx, shown, claims.cnf.as_ref()).await?;
     if !claims.scope.contains(OPENID) {
         return Err(insufficient_scope("UserInfo needs an access token with the scope openid").into());
     }
-    let Some(id) = claims.user() else { return Err(gone().into()) };
+    let Some(id) = claims.user(cx) else { return Err(gone().into()) };
     let user = cx.store.user(id).await?.filter(|user| user.disabled_at.is_none()).ok_or_else(gone)?;
 
     let mut answer = user.claims_for(&claims.scope);

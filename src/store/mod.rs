@@ -10,7 +10,7 @@
 //! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
-//! | `keys`, `replays` | sealed keys, what was used once |
+//! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -30,6 +30,7 @@ mod pending;
 mod pushed;
 mod relying_parties;
 mod replays;
+mod secrets;
 mod sessions;
 mod users;
 mod writer;

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::ops::Not;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::{self, Destination};
-use super::{Algorithm, AuthMethod, CertificateName, ClientId, GrantType, RedirectUri, Scope, Timestamp};
+use super::{
+    Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, RedirectUri, Scope, SubjectType, Timestamp,
+};
 
 /// A row of `clients`.
 #[derive(Clone, Debug)]
@@ -45,6 +46,11 @@ pub struct ClientMetadata {
     pub frontchannel_logout_uri: Option<String>,
     #[serde(default, skip_serializing_if = "Not::not")]
     pub frontchannel_logout_session_required: bool,
+    #[serde(default, skip_serializing_if = "SubjectType::is_public")]
+    pub subject_type: SubjectType,
+    /// Lists every redirect URI of its sector (OpenID Connect Core §8.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_identifier_uri: Option<String>,
     pub token_endpoint_auth_method: AuthMethod,
     /// The only algorithm of its assertions; by default any that fits the method (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +128,8 @@ impl Default for ClientMetadata {
             backchannel_logout_session_required: false,
             frontchannel_logout_uri: None,
             frontchannel_logout_session_required: false,
+            subject_type: SubjectType::Public,
+            sector_identifier_uri: None,
             token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
             token_endpoint_auth_signing_alg: None,
             jwks: None,
@@ -153,28 +161,6 @@ impl Default for ClientMetadata {
 
 const fn default_id_token_alg() -> Algorithm {
     Algorithm::Rs256
-}
-
-/// Whether a client must use PKCE. Public clients always must (OAuth 2.1 §7.5.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PkcePolicy {
-    #[default]
-    Required,
-    /// Confidential clients that ask for `openid` may leave it out: their `nonce` protects them.
-    Optional,
-}
-
-impl FromStr for PkcePolicy {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "required" => Ok(Self::Required),
-            "optional" => Ok(Self::Optional),
-            _ => Err(format!("unknown PKCE policy {name:?}; known are required, optional")),
-        }
-    }
 }
 
 impl Client {
@@ -227,7 +213,10 @@ impl ClientMetadata {
         let changed: Self = serde_json::from_value(document).map_err(wrong)?;
         // What is not known was not read, so it is not written again; and what is as by default is left out.
         let is_known = |document: &serde_json::Value| document.get(name).is_some();
-        let is_default = value.is_null() || value == serde_json::json!(false) || value == serde_json::json!([]);
+        let is_default = value.is_null()
+            || value == serde_json::json!(false)
+            || value == serde_json::json!([])
+            || (name == "subject_type" && value == "public");
         if !is_default && !is_known(&serde_json::to_value(&changed).map_err(wrong)?) {
             return Err(format!("a client has no setting {name:?}"));
         }
@@ -288,6 +277,7 @@ impl ClientMetadata {
             return Err("client_uri must be an https URL".into());
         }
         self.validate_logout()?;
+        self.validate_subject()?;
         let lifetimes =
             [self.access_token_lifetime, self.refresh_token_idle_lifetime, self.refresh_token_absolute_lifetime];
         if lifetimes.into_iter().flatten().any(|lifetime| lifetime < Duration::from_secs(1)) {

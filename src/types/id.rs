@@ -19,6 +19,10 @@ macro_rules! uuid_id {
                 Self(uuid)
             }
 
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
             /// `None` unless `text` is what `Display` prints.
             pub fn parse(text: &str) -> Option<Self> {
                 let uuid = Uuid::try_parse(text).ok()?;
@@ -41,8 +45,12 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// A user, and the `sub` of their tokens. Never used again, and never the id of a client (RFC 9700 §4.15).
+    /// A user, and where subjects are public the `sub` of their tokens. Never used again.
     UserId
+);
+uuid_id!(
+    /// The `sub` of a user's tokens at a client: their id, or a pairwise one. Never the id of a client (RFC 9700 §4.15).
+    Subject
 );
 uuid_id!(
     /// One grant, one row of `grants`. Stands in tokens, so it proves nothing by itself.

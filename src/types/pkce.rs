@@ -1,6 +1,31 @@
-//! Proof Key for Code Exchange (RFC 7636), S256 alone: the grammar of its two values.
+//! Proof Key for Code Exchange (RFC 7636), S256 alone: who must use it, and the grammar of its two values.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a client must use PKCE. Public clients always must (OAuth 2.1 §7.5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PkcePolicy {
+    #[default]
+    Required,
+    /// Confidential clients that ask for `openid` may leave it out: their `nonce` protects them.
+    Optional,
+}
+
+impl FromStr for PkcePolicy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            _ => Err(format!("unknown PKCE policy {name:?}; known are required, optional")),
+        }
+    }
+}
 
 /// A `code_challenge` of method S256: 43 base64url characters (RFC 7636 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

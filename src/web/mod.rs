@@ -28,7 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::crypto::{Random, random};
-use crate::oauth::{ClientKeys, Context, Keys, authorize, logout};
+use crate::oauth::{ClientKeys, Context, Keys, Subjects, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
@@ -40,6 +40,7 @@ pub struct Services {
     pub store: Store,
     pub keys: Arc<Keys>,
     pub client_keys: Arc<ClientKeys>,
+    pub subjects: Arc<Subjects>,
     pub accounts: Accounts,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
@@ -56,6 +57,7 @@ impl Services {
             store: self.store.clone(),
             keys: self.keys.snapshot(),
             client_keys: self.client_keys.clone(),
+            subjects: self.subjects.clone(),
             rng: self.rng.clone(),
             now: self.clock.now(),
         }

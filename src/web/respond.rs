@@ -21,9 +21,9 @@ use crate::oauth::error::invalid_request;
 use crate::oauth::userinfo::Scheme;
 use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop};
 use crate::telemetry::correlation_id;
-use crate::types::{Algorithm, Fault};
 use crate::types::fault::FaultKind;
 use crate::types::response_mode::Carrier;
+use crate::types::{Algorithm, Fault};
 
 /// When to come back after a 503, in seconds.
 const RETRY_SECONDS: &str = "2";

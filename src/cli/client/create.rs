@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use secrecy::SecretString;
 
-use super::settings::{Settings, check};
+use super::settings::{Settings, check, check_sector};
 use super::{document, report};
 use crate::cli::{Admin, Usage, input, output};
 use crate::crypto::Random;
@@ -41,6 +41,7 @@ impl Create {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
         let metadata = self.metadata()?;
         check(&metadata, admin)?;
+        check_sector(&metadata, admin).await?;
         let (given, made) = self.secrets(admin, metadata.token_endpoint_auth_method)?;
         let secret = given.as_ref().or(made.as_ref());
         let now = admin.now();

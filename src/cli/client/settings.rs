@@ -6,9 +6,10 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
+use crate::app::data;
 use crate::cli::{Admin, Usage, input};
 use crate::config::ACCESS_TOKEN_CEILING;
-use crate::oauth::client_keys;
+use crate::oauth::{client_keys, subjects};
 use crate::types::{Algorithm, ClientMetadata, GrantType, PkcePolicy, RedirectUri, Scope};
 
 #[derive(Args)]
@@ -86,6 +87,14 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Asks the sector that a client names whether it belongs there.
+pub async fn check_sector(metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
+    if metadata.sector_identifier_uri.is_none() {
+        return Ok(());
+    }
+    subjects::check_sector(&data::outgoing(&admin.config)?, metadata).await.map_err(|why| anyhow!("{why}"))
 }
 
 /// Holds the whole of it against the rules, and against what this server does.

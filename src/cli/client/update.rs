@@ -66,8 +66,12 @@ enum Clear {
 impl Update {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
         let fresh = random::secret(&admin.rng);
+        let registered = admin.client(&self.id).await?;
+        let before = registered.updated_at;
+        let mut planned = registered.metadata;
+        self.change(&mut planned)?;
+        settings::check_sector(&planned, admin).await?;
         let needs_secret = Cell::new(false);
-        let before = admin.client(&self.id).await?.updated_at;
         let changed = admin.change_client(&self.id, |client| {
             self.change(&mut client.metadata)?;
             settings::check(&client.metadata, admin)?;

@@ -4,14 +4,12 @@ mod list;
 mod revoke;
 mod rotate;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::Subcommand;
 
 use super::Admin;
-use crate::app::data;
 use crate::config::Overrides;
 use crate::crypto::SystemRandom;
 use crate::oauth::{Keeper, Keys};
@@ -44,23 +42,10 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
 
 /// What makes keys, which needs the seal key of the servers.
 async fn keeper(admin: Admin) -> anyhow::Result<Keeper> {
-    let file = admin.config.seal_file();
-    // Never another one beside it: the servers could not open what it seals.
-    if admin.config.seal.keys.is_none() && !file.exists() && !admin.store.keys().await?.is_empty() {
-        bail!("{}", no_seal_key(&file));
-    }
     let rng = Arc::new(SystemRandom::new());
-    let ring = data::key_ring(&admin.config, &*rng)?;
+    let ring = admin.servers_key_ring().await?;
     let now = admin.now();
     let keys = Keys::open(&admin.store, ring, &admin.config.keys.algorithms, rng.clone(), now).await;
     let keys = keys.map_err(|fault| anyhow!("{fault}"))?;
     Ok(Keeper { store: admin.store, keys: Arc::new(keys), config: Arc::new(admin.config), rng })
-}
-
-fn no_seal_key(file: &Path) -> String {
-    format!(
-        "the key ring file {} is not there: a new key is sealed with what the servers have (name it with \
-         --data-dir or --config, or set GRANTOR__SEAL__KEYS)",
-        file.display()
-    )
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Admin, input};
 use crate::config::Overrides;
-use crate::types::User;
+use crate::types::{ClientId, User};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -27,6 +27,9 @@ pub enum Command {
     Show {
         #[command(flatten)]
         named: Named,
+        /// Show, too, the sub by which this client knows them. USER can be that sub.
+        #[arg(long, value_name = "ID")]
+        client: Option<ClientId>,
         /// Print it as JSON.
         #[arg(long)]
         json: bool,
@@ -72,7 +75,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
     let text = match command {
         Command::Create(create) => create.run(admin).await,
         Command::List { json } => show::list(admin, json).await,
-        Command::Show { named, json } => show::show(admin, &named.user, json).await,
+        Command::Show { named, client, json } => show::show(admin, &named.user, client, json).await,
         Command::Update(update) => update.run(admin).await,
         Command::SetPassword(set) => set.run(admin).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,

@@ -1,11 +1,12 @@
 //! `grantor user list` and `grantor user show`.
 
+use anyhow::anyhow;
 use serde_json::Value;
 
 use super::document;
 use crate::cli::Admin;
 use crate::cli::output::{self, instant};
-use crate::types::User;
+use crate::types::{ClientId, Subject, User};
 
 pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
     let users = admin.store.users().await?;
@@ -29,15 +30,23 @@ fn row(user: &User) -> [String; 5] {
     ]
 }
 
-pub async fn show(admin: &Admin, named: &str, json: bool) -> anyhow::Result<String> {
-    let user = admin.user(named).await?;
+pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bool) -> anyhow::Result<String> {
+    let (user, subject) = match client {
+        None => (admin.user(named).await?, None),
+        Some(id) => known_to(admin, named, &id).await.map(|(user, subject)| (user, Some(subject)))?,
+    };
     if json {
-        return output::json(&document(&user));
+        let mut document = document(&user);
+        if let Some(subject) = subject {
+            document["sub"] = subject.to_string().into();
+        }
+        return output::json(&document);
     }
     let verified =
         |email: &String| format!("{email} ({})", if user.email_verified { "verified" } else { "not verified" });
     let mut text = output::fields(&[
         ("id", user.id.to_string()),
+        ("sub", subject.map(|subject| subject.to_string()).unwrap_or_default()),
         ("username", user.username.clone()),
         ("e-mail", user.email.as_ref().map(verified).unwrap_or_default()),
         ("disabled", user.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
@@ -50,6 +59,22 @@ pub async fn show(admin: &Admin, named: &str, json: bool) -> anyhow::Result<Stri
         text += &format!("\nclaims:\n{claims}");
     }
     Ok(text)
+}
+
+/// A user whom a client knows, by one of their names or by the client's, and that.
+async fn known_to(admin: &Admin, named: &str, client: &ClientId) -> anyhow::Result<(User, Subject)> {
+    let (client, subjects) = (admin.client(client).await?.metadata, admin.subjects().await?);
+    let meant = Subject::parse(named).and_then(|sub| subjects.user(sub, client.sector().as_deref()));
+    let user = match meant {
+        Some(id) => admin.store.user(id).await?,
+        None => None,
+    };
+    let user = match user {
+        Some(user) => user,
+        None => admin.user(named).await?,
+    };
+    let known = subjects.of(&client, user.id).map_err(|why| anyhow!("{why}"))?;
+    Ok((user, known.subject))
 }
 
 fn plain(value: &Value) -> String {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::oauth::error::{OAuthError, invalid_request, unmet_authentication_requirements};
 use crate::types::authentication::ACR_SINGLE_FACTOR;
-use crate::types::{ClaimsRequest, Client, Params, UserId, json, user};
+use crate::types::{ClaimsRequest, Client, Params, Subject, json, user};
 
 /// What of it must hold, and what is wished for.
 #[derive(Debug, Default)]
@@ -16,10 +16,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Whether this user may answer (OpenID Connect Core §5.5.1).
-    pub fn means(&self, user: UserId) -> bool {
-        let is_user = |value: &Value| value.as_str() == Some(&user.to_string());
-        self.sub.as_ref().is_none_or(|values| values.iter().any(is_user))
+    /// Whether the user whom this client knows so may answer (OpenID Connect Core §5.5.1).
+    pub fn means(&self, subject: Subject) -> bool {
+        let is_meant = |value: &Value| value.as_str() == Some(&subject.to_string());
+        self.sub.as_ref().is_none_or(|values| values.iter().any(is_meant))
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn find(
     let just_now = chosen.is_some_and(|pending| session.authentication.at >= pending.created_at);
 
     // OpenID Connect Core §3.1.2.2, §5.5.1: the End-User of the hint, or of the claim `sub`, or nobody.
-    if request.hint.as_ref().is_some_and(|hint| hint.user != session.user) || !request.claims.means(session.user) {
+    let subject = cx.subjects.of(&validated.client.metadata, session.user)?.subject;
+    if request.hint.as_ref().is_some_and(|hint| hint.user != session.user) || !request.claims.means(subject) {
         return Ok(match chosen {
             // They were asked, and are somebody else: to ask again would never end.
             Some(_) => Found::Missing(Step::Refuse(login_required("another user signed in than the one expected"))),

@@ -5,18 +5,24 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::super::Context;
+use super::super::subjects::Known;
 use super::Access;
 use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
 use crate::types::authentication::Method;
-use crate::types::{Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Timestamp, TokenId, UserId};
+use crate::types::{
+    Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, UserId,
+};
 
 /// The claims of an access token (RFC 9068 §2.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccessClaims {
     pub iss: String,
-    /// The user's id, or the client's where it acts for itself.
+    /// The user's subject, or the client's id where it acts for itself.
     pub sub: String,
+    /// Where the subject is pairwise: in which sector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector: Option<String>,
     /// Without a `resource` parameter, the issuer (RFC 9068 §3).
     pub aud: String,
     pub client_id: ClientId,
@@ -54,23 +60,27 @@ pub struct Minted {
 
 impl AccessClaims {
     /// The user it stands for; none where a client acts for itself.
-    pub fn user(&self) -> Option<UserId> {
-        self.grant_id.and_then(|_| UserId::parse(&self.sub))
+    pub fn user(&self, cx: &Context) -> Option<UserId> {
+        let subject = self.grant_id.and_then(|_| Subject::parse(&self.sub))?;
+        cx.subjects.user(subject, self.sector.as_deref())
     }
 
     /// What can make it dead before it expires.
-    pub fn bearer(&self) -> Bearer<'_> {
-        Bearer { token: self.jti, client: &self.client_id, grant: self.grant_id, session: self.sid, user: self.user() }
+    pub fn bearer(&self, cx: &Context) -> Bearer<'_> {
+        let user = self.user(cx);
+        Bearer { token: self.jti, client: &self.client_id, grant: self.grant_id, session: self.sid, user }
     }
 }
 
 /// The token of a grant. It never outlives it.
 pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &Access<'_>) -> Result<Minted, Fault> {
     let expires_at = grant.expires_at.min(cx.now.plus(cx.config.tokens.access_lifetime(client)));
+    let Known { subject, sector } = cx.subjects.of(&client.metadata, grant.user)?;
     sign(
         cx,
         AccessClaims {
-            sub: grant.user.to_string(),
+            sub: subject.to_string(),
+            sector,
             grant_id: Some(grant.id),
             // OIDC Back-Channel Logout §2.7: what offline_access granted does not follow the session.
             sid: (!grant.offline).then_some(grant.session),
@@ -94,6 +104,7 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
         iss: cx.issuer().to_owned(),
         // RFC 9068 §2.2: "the sub claim SHOULD correspond to the client" where there is no resource owner.
         sub: client.id.to_string(),
+        sector: None,
         aud: cx.issuer().to_owned(),
         client_id: client.id.clone(),
         exp: expires_at.secs(),

@@ -4,16 +4,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::Context;
+use super::super::subjects::Known;
 use crate::crypto::{TokenType, hash, jwt};
 use crate::store::Grant;
 use crate::types::authentication::Method;
-use crate::types::{Client, ClientId, Fault, SessionId, UserId};
+use crate::types::{Client, ClientId, Fault, SessionId, Subject};
 
 /// The claims of an ID token. What the scopes ask for is at UserInfo (OpenID Connect Core §5.4).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct IdClaims {
     pub iss: String,
-    pub sub: UserId,
+    pub sub: Subject,
+    /// Where the subject is pairwise: in which sector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector: Option<String>,
     pub aud: ClientId,
     pub exp: i64,
     pub iat: i64,
@@ -38,9 +42,11 @@ pub(super) fn sign(
 ) -> Result<String, Fault> {
     let algorithm = client.metadata.id_token_signed_response_alg;
     let first = grant.generation == 1;
+    let Known { subject, sector } = cx.subjects.of(&client.metadata, grant.user)?;
     let claims = IdClaims {
         iss: cx.issuer().to_owned(),
-        sub: grant.user,
+        sub: subject,
+        sector,
         aud: client.id.clone(),
         exp: cx.now.plus(cx.config.tokens.id_token_lifetime).secs(),
         iat: cx.now.secs(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::Context;
 use crate::crypto::{TokenType, jwt, random};
-use crate::types::{Client, ClientId, Fault, SessionId, UserId};
+use crate::types::{Client, ClientId, Fault, SessionId, Subject, UserId};
 
 /// Back-Channel Logout §2.4 and §4.1: short, and at most two minutes is recommended. Each attempt has a token of its own.
 const LIFETIME: Duration = Duration::from_secs(120);
@@ -15,7 +15,7 @@ const LIFETIME: Duration = Duration::from_secs(120);
 #[derive(Serialize)]
 struct LogoutClaims<'a> {
     iss: &'a str,
-    sub: UserId,
+    sub: Subject,
     aud: &'a ClientId,
     iat: i64,
     exp: i64,
@@ -40,7 +40,7 @@ struct Nothing {}
 pub fn token(cx: &Context, client: &Client, session: SessionId, user: UserId) -> Result<String, Fault> {
     let claims = LogoutClaims {
         iss: cx.issuer(),
-        sub: user,
+        sub: cx.subjects.of(&client.metadata, user)?.subject,
         aud: &client.id,
         iat: cx.now.secs(),
         exp: cx.now.plus(LIFETIME).secs(),

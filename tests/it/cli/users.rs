@@ -56,6 +56,37 @@ fn a_user_lives_from_create_to_delete() {
 }
 
 #[test]
+fn a_user_is_shown_by_what_a_client_knows_them() {
+    let place = Place::new();
+    for name in ["ada", "grace"] {
+        place.run_with(&["user", "create", "--username", name, "--password-stdin"], PASSWORD).expect_ok();
+    }
+    let client = |id: &str, host: &str, subject_type: &str| {
+        let redirect = format!("https://{host}/cb");
+        let of_type = format!("subject_type=\"{subject_type}\"");
+        let create = ["client", "create", "--id", id, "--name", id, "--redirect-uri", &redirect, "--set", &of_type];
+        place.ok(&create);
+    };
+    client("one", "a.example", "pairwise");
+    client("other", "b.example", "pairwise");
+    client("public", "a.example", "public");
+    let shown = |user: &str, client: &str| place.json(&["user", "show", user, "--client", client]);
+    let (ada, one) = (place.json(&["user", "show", "ada"]), shown("ada", "one"));
+    assert_eq!(ada.get("sub"), None);
+    assert_eq!(shown("ada", "public")["sub"], ada["id"]);
+    let sub = one["sub"].as_str().unwrap();
+    assert!(sub != ada["id"] && sub != shown("ada", "other")["sub"] && sub != shown("grace", "one")["sub"]);
+    assert_eq!(shown(sub, "one"), one);
+    assert_eq!(shown(ada["id"].as_str().unwrap(), "one"), one);
+    assert!(place.ok(&["user", "show", sub, "--client", "one"]).contains(&format!("sub       {sub}\n")));
+    // At another client it means nobody.
+    for arguments in [&["user", "show", sub][..], &["user", "show", sub, "--client", "other"]] {
+        place.run(arguments).expect_refused(1, "no user has");
+    }
+    place.run(&["user", "show", "ada", "--client", "none"]).expect_refused(1, "no client has the id");
+}
+
+#[test]
 fn neither_a_password_nor_its_hash_is_printed_and_only_the_hash_is_kept() {
     let place = Place::new();
     let create = ["user", "create", "--username", "ada", "--password-stdin"];

@@ -249,8 +249,8 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     assert_eq!(list(&document, "ui_locales_supported"), ["en"]);
     assert!(rp.authorize(&app.person(), &pkce, &[]).await.body.contains("<html lang=\"en\""));
 
-    // One person is the same to every client.
-    assert_eq!(list(&document, "subject_types_supported"), ["public"]);
+    // One person is the same to every client that does not ask for it otherwise (`oauth/pairwise.rs`).
+    assert_eq!(list(&document, "subject_types_supported"), ["public", "pairwise"]);
     let other = app.client("other").create().await.sign_in_with(&person, "ada", &[]).await;
     assert_eq!(decode(other.id_token()).1["sub"], decode(tokens.id_token()).1["sub"]);
     let acr = decode(tokens.id_token()).1["acr"].as_str().expect("an acr").to_owned();

@@ -23,6 +23,7 @@ mod keys;
 mod logout_back_channel;
 mod logout_front_channel;
 mod metadata;
+mod pairwise;
 mod par;
 mod pkce;
 mod prompt;

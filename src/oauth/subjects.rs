@@ -1,0 +1,86 @@
+//! Subjects: by what a client knows a person (OpenID Connect Core §8).
+
+use uuid::Uuid;
+
+use crate::crypto::random::{self, Random};
+use crate::crypto::{KeyRing, Pairwise};
+use crate::outgoing::Outgoing;
+use crate::store::Store;
+use crate::types::{ClientMetadata, Fault, Subject, Timestamp, UserId};
+
+/// The name of the secret, and what it is sealed to.
+const SECRET: &str = "pairwise_subjects";
+
+/// Leads from users to subjects, and back.
+pub struct Subjects(Pairwise);
+
+/// A user as a client knows them.
+pub struct Known {
+    pub subject: Subject,
+    /// In which sector it is so; none where the subject is public. It stands in tokens beside a pairwise subject, so
+    /// that whoever reads it back has to ask nobody.
+    pub sector: Option<String>,
+}
+
+impl Subjects {
+    /// Loads the secret, or makes it if nobody has.
+    ///
+    /// # Errors
+    /// When it cannot be opened with this ring, or the database is away.
+    pub async fn open(store: &Store, ring: &KeyRing, rng: &dyn Random, now: Timestamp) -> Result<Self, Fault> {
+        let sealed = match store.secret(SECRET).await? {
+            Some(sealed) => sealed,
+            None => {
+                store.keep_secret(SECRET, &ring.seal(rng, SECRET, &random::bytes::<32>(rng)), now).await?;
+                store.secret(SECRET).await?.ok_or_else(|| Fault::because("a secret was kept and is not there"))?
+            }
+        };
+        let secret = ring.open(SECRET, &sealed).map_err(|error| {
+            let why = "the secret of pairwise subjects cannot be opened: this node's seal key is not the one it was \
+                       sealed with (seal.keys or seal.file)";
+            Fault::internal(error).context(why)
+        })?;
+        Ok(Self(Pairwise::new(&secret)))
+    }
+
+    /// By what a client knows a user.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn of(&self, client: &ClientMetadata, user: UserId) -> Result<Known, Fault> {
+        let sector = client.sector();
+        let uuid = match &sector {
+            None => user.uuid(),
+            Some(sector) => {
+                Uuid::from_bytes(self.0.conceal(sector, user.uuid().into_bytes()).map_err(Fault::internal)?)
+            }
+        };
+        Ok(Known { subject: Subject::new(uuid), sector })
+    }
+
+    /// The user whom a subject means, in a token that we signed.
+    pub fn user(&self, subject: Subject, sector: Option<&str>) -> Option<UserId> {
+        match sector {
+            None => Some(UserId::new(subject.uuid())),
+            Some(sector) => {
+                self.0.reveal(sector, subject.uuid().into_bytes()).ok().map(Uuid::from_bytes).map(UserId::new)
+            }
+        }
+    }
+}
+
+/// Whether a client belongs to the sector that it names, when it is registered.
+///
+/// # Errors
+/// In words, when its `sector_identifier_uri` does not list it, or cannot be read.
+pub async fn check_sector(outgoing: &Outgoing, client: &ClientMetadata) -> Result<(), String> {
+    let Some(uri) = &client.sector_identifier_uri else { return Ok(()) };
+    let document = outgoing.document(uri, &[]).await.map_err(|why| format!("sector_identifier_uri: {why}"))?;
+    let listed: Vec<String> = serde_json::from_slice(&document)
+        .map_err(|_| "sector_identifier_uri must give a JSON array of redirect URIs".to_owned())?;
+    // OpenID Connect Registration §5: the values "MUST be included in the elements of the array".
+    match client.redirect_uris.iter().find(|own| !listed.iter().any(|uri| uri == own.as_str())) {
+        Some(missing) => Err(format!("the document at sector_identifier_uri does not list {missing}")),
+        None => Ok(()),
+    }
+}
