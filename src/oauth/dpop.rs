@@ -15,7 +15,7 @@ use crate::crypto::jws::{JwsError, Unverified};
 use crate::crypto::{PublicKey, hash};
 use crate::store::Use;
 use crate::types::sender_key::is_thumbprint;
-use crate::types::{Algorithm, Client, Fault, Params, SenderKey, Timestamp};
+use crate::types::{Algorithm, Fault, Params, SenderKey, Timestamp};
 
 /// What proofs may be signed with: RFC 9449 §4.3 (5) wants asymmetric algorithms alone.
 pub const ALGORITHMS: [Algorithm; 5] =
@@ -48,37 +48,16 @@ struct Claims {
     nonce: Option<String>,
 }
 
-/// The key of whoever asks for tokens, if they prove one.
+/// What an authorization request says that its code will be bound to: `dpop_jkt` (RFC 9449 §10).
 ///
 /// # Errors
-/// `invalid_dpop_proof`, also when the client may not do without (RFC 9449 §5.2); `use_dpop_nonce`.
-pub async fn sender(cx: &Context, client: &Client, request: Request<'_>) -> Result<Option<SenderKey>, Error> {
-    if request.proof.is_some() {
-        return prove(cx, request, None).await.map(Some);
-    }
-    if client.metadata.dpop_bound_access_tokens {
-        return Err(
-            invalid_dpop_proof("the client is registered for bound tokens, so it must send a DPoP proof").into()
-        );
-    }
-    Ok(None)
-}
-
-/// What the code of an authorization request will be bound to (RFC 9449 §10): `dpop_jkt`, or at the pushed authorization
-/// request endpoint the key of the proof too, which `proved` is.
-///
-/// # Errors
-/// `invalid_request` when it is no thumbprint; `invalid_dpop_proof` when it is not that of the proof (RFC 9449 §10.1).
-pub fn code_binding(params: &Params, proved: Option<&SenderKey>) -> Result<Option<SenderKey>, OAuthError> {
-    let Some(named) = params.get("dpop_jkt") else { return Ok(proved.cloned()) };
+/// `invalid_request` when it is no thumbprint.
+pub fn code_binding(params: &Params) -> Result<Option<SenderKey>, OAuthError> {
+    let Some(named) = params.get("dpop_jkt") else { return Ok(None) };
     if !is_thumbprint(named) {
         return Err(invalid_request("dpop_jkt must be the SHA-256 thumbprint of a JWK in base64url"));
     }
-    let named = SenderKey::Jwk(named.to_owned());
-    if proved.is_some_and(|proved| *proved != named) {
-        return Err(invalid_dpop_proof("dpop_jkt is not the thumbprint of the key of the DPoP proof"));
-    }
-    Ok(Some(named))
+    Ok(Some(SenderKey::Jwk(named.to_owned())))
 }
 
 /// Checks a proof (RFC 9449 §4.3), with `access_token` as a resource does; its key.

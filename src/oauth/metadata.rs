@@ -80,6 +80,8 @@ fn clients(cx: &Context) -> Value {
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
         // RFC 9449 §5.1
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
+        // RFC 8705 §3.3
+        "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
     })
 }
 

@@ -13,7 +13,8 @@
 //! | RFC 7591 §2 `jwks`, `jwks_uri` (keys of clients) | `client_keys` |
 //! | RFC 9068 (access tokens) | `issue/access_token`, `verified` |
 //! | OpenID Connect Core §2 (ID tokens) | `issue/id_token` |
-//! | RFC 9449 (DPoP) | `dpop` |
+//! | RFC 9449 (DPoP) | `dpop`, `sender` |
+//! | RFC 8705 §3 (tokens that are bound to certificates) | `sender` |
 //! | RFC 8707 (resource indicators) | `resource` |
 //! | RFC 9101 (request objects) | `authorize/object` |
 //! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
@@ -49,6 +50,7 @@ pub mod replay;
 pub mod resource;
 pub mod revoke;
 pub mod scope;
+pub mod sender;
 pub mod subjects;
 pub mod token;
 pub mod userinfo;

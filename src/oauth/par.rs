@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::authorize::{self, Refusal};
 use super::error::invalid_request;
-use super::{Context, Error};
+use super::{Context, Error, dpop, sender};
 use crate::crypto::{hash, random};
 use crate::store::PushedRequest;
-use crate::types::{Client, Params};
+use crate::types::{Client, Params, SenderKey};
 
 /// RFC 9126 §2.2
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -34,8 +34,13 @@ pub fn reference(request_uri: &str) -> Option<Option<[u8; 32]>> {
 /// Takes down the request of an authenticated client.
 ///
 /// # Errors
-/// Those of the authorization endpoint, told at once (RFC 9126 §2.3).
-pub async fn push(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Pushed, Error> {
+/// Those of the authorization endpoint, told at once (RFC 9126 §2.3), and those of a DPoP proof (RFC 9449 §10.1).
+pub async fn push(
+    cx: &Context,
+    client: Arc<Client>,
+    params: &Params,
+    request: dpop::Request<'_>,
+) -> Result<Pushed, Error> {
     // RFC 9126 §2.1: "The request_uri authorization request parameter is one exception, and it MUST NOT be provided."
     if params.get("request_uri").is_some() {
         return Err(invalid_request("a pushed request cannot refer to another: leave request_uri out").into());
@@ -49,6 +54,11 @@ pub async fn push(cx: &Context, client: Arc<Client>, params: &Params) -> Result<
     let mut kept = authorize::kept(validated.referred.as_ref().map_or(params, |referred| &referred.params));
     if !kept.iter().any(|(name, _)| name == "client_id") {
         kept.push(("client_id".to_owned(), id.to_string()));
+    }
+    let named = validated.request.sender_key;
+    let is_named = named.is_some();
+    if let Some(SenderKey::Jwk(thumbprint)) = sender::pushed_binding(cx, named, request).await?.filter(|_| !is_named) {
+        kept.push(("dpop_jkt".to_owned(), thumbprint));
     }
 
     let secret = random::secret(&*cx.rng);

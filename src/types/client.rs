@@ -110,6 +110,9 @@ pub struct ClientMetadata {
     /// Gets tokens for a proof of possession alone (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
+    /// Gets tokens that are bound to the certificate of its connection (RFC 8705 §3.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// An application of the house: its users are not asked for consent, unless it asks for that, or any program on
     /// their device could pass for it (RFC 8252 §8.6).
     #[serde(default)]
@@ -154,6 +157,7 @@ impl Default for ClientMetadata {
             always_issue_refresh_token: false,
             resource_server: false,
             dpop_bound_access_tokens: false,
+            tls_client_certificate_bound_access_tokens: false,
             skip_consent: false,
         }
     }

@@ -18,7 +18,7 @@ use super::extract::{DPOP, DPOP_NONCE};
 use super::pages::{self, Site};
 use crate::oauth::authorize::{self, Answer, RedirectTarget};
 use crate::oauth::error::invalid_request;
-use crate::oauth::userinfo::Scheme;
+use crate::oauth::sender::Scheme;
 use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop};
 use crate::telemetry::correlation_id;
 use crate::types::fault::FaultKind;

@@ -85,7 +85,7 @@ pub(super) fn read(
     let scope = granted_scope(cx, client, params)?;
     Ok(AuthorizationRequest {
         code_challenge: code_challenge(cx, client, &scope, params)?,
-        sender_key: dpop::code_binding(params, None)?,
+        sender_key: dpop::code_binding(params)?,
         nonce: params.get("nonce").map(short("nonce")).transpose()?,
         prompt: prompt(params)?,
         max_age: max_age(params)?,

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::oauth::client_auth;
 use crate::oauth::par::{self, Pushed};
-use crate::oauth::{Context, Error};
+use crate::oauth::{Context, Error, dpop};
 use crate::types::Params;
 use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
@@ -18,14 +18,15 @@ pub async fn push(
     headers: HeaderMap,
     Form(params): Form,
 ) -> Response {
-    let answer = answer(&services.context(), &certificate, &headers, &params).await;
+    let cx = services.context();
+    let answer = answer(&cx, &certificate, &headers, &params).await;
     let created = answer.is_ok();
     let mut response = respond::api(answer, &headers);
     if created {
         // RFC 9126 §2.2
         *response.status_mut() = StatusCode::CREATED;
     }
-    response
+    respond::with_nonce(&cx, &headers, response)
 }
 
 async fn answer(
@@ -37,5 +38,6 @@ async fn answer(
     // RFC 9126 §2: "the same way as at the token endpoint".
     let presented = extract::presented(headers, certificate, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
-    par::push(cx, client, params).await
+    let request = dpop::Request { proof: extract::dpop(headers)?, method: "POST", path: "/oauth/par" };
+    par::push(cx, client, params, request).await
 }

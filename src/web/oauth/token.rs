@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::HeaderMap;
 
 use crate::oauth::client_auth;
+use crate::oauth::sender::{self, Sender};
 use crate::oauth::token::{self, TokenResponse};
 use crate::oauth::{Context, Error, dpop};
 use crate::types::Params;
@@ -32,6 +33,7 @@ async fn answer(
     let presented = extract::presented(headers, certificate, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
     let request = dpop::Request { proof: extract::dpop(headers)?, method: "POST", path: "/oauth/token" };
-    let sender = dpop::sender(cx, &client, request).await?;
-    token::token(cx, &client, params, sender.as_ref()).await
+    let sender = Sender { request, certificate: certificate.0.as_ref() };
+    let binding = sender::binding(cx, &client, sender).await?;
+    token::token(cx, &client, params, binding.as_ref()).await
 }

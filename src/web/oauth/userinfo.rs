@@ -5,28 +5,40 @@ use axum::response::Response;
 use http::HeaderMap;
 
 use crate::oauth::error::{OAuthError, invalid_request};
-use crate::oauth::userinfo::{self, Scheme, Shown};
+use crate::oauth::sender::{Scheme, Sender};
+use crate::oauth::userinfo::{self, Shown};
 use crate::oauth::{Context, dpop};
+use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
 use crate::web::{Shared, respond};
 
-pub async fn get(State(services): State<Shared>, headers: HeaderMap) -> Response {
-    answer(&services.context(), &headers, ("GET", None)).await
+pub async fn get(State(services): State<Shared>, certificate: Certificate, headers: HeaderMap) -> Response {
+    answer(&services.context(), &certificate, &headers, ("GET", None)).await
 }
 
 /// The token may stand in the form (RFC 6750 §2.2) or in the header; a body of another type has no say.
-pub async fn post(State(services): State<Shared>, request: axum::extract::Request) -> Response {
+pub async fn post(
+    State(services): State<Shared>,
+    certificate: Certificate,
+    request: axum::extract::Request,
+) -> Response {
+    let cx = services.context();
     let headers = request.headers().clone();
     if !extract::is_form(&headers) {
-        return answer(&services.context(), &headers, ("POST", None)).await;
+        return answer(&cx, &certificate, &headers, ("POST", None)).await;
     }
     match <Form as axum::extract::FromRequest<Shared>>::from_request(request, &services).await {
-        Ok(Form(params)) => answer(&services.context(), &headers, ("POST", params.get("access_token"))).await,
+        Ok(Form(params)) => answer(&cx, &certificate, &headers, ("POST", params.get("access_token"))).await,
         Err(refused) => axum::response::IntoResponse::into_response(refused),
     }
 }
 
-async fn answer(cx: &Context, headers: &HeaderMap, (method, in_body): (&str, Option<&str>)) -> Response {
+async fn answer(
+    cx: &Context,
+    certificate: &Certificate,
+    headers: &HeaderMap,
+    (method, in_body): (&str, Option<&str>),
+) -> Response {
     let (token, scheme) = match token(headers, in_body) {
         Ok(Some(shown)) => shown,
         Ok(None) => return respond::no_token(),
@@ -35,7 +47,8 @@ async fn answer(cx: &Context, headers: &HeaderMap, (method, in_body): (&str, Opt
     let outcome = match extract::dpop(headers) {
         Ok(proof) => {
             let request = dpop::Request { proof, method, path: "/oauth/userinfo" };
-            userinfo::userinfo(cx, &Shown { token, scheme, request }).await
+            let sender = Sender { request, certificate: certificate.0.as_ref() };
+            userinfo::userinfo(cx, &Shown { token, scheme, sender }).await
         }
         Err(error) => Err(error.into()),
     };

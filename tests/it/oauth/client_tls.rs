@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::each_engine;
 use crate::support::app::Folder;
-use crate::support::party::SECRET;
+use crate::support::party::{SECRET, basic, decode};
 use crate::support::website::{certificate, openssl};
 use crate::support::{Answer, Engine, TestApp};
 
@@ -18,6 +18,7 @@ each_engine!(
     a_certificate_of_an_authority_is_that_of_the_client_it_names,
     a_self_signed_certificate_is_known_by_its_key,
     a_header_is_believed_when_a_proxy_sends_it,
+    a_token_is_bound_to_the_certificate_of_its_connection,
 );
 
 const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
@@ -202,4 +203,49 @@ async fn a_header_is_believed_when_a_proxy_sends_it(engine: Engine) {
             post(&app, headers).await.expect_error("invalid_client").expect_status(401);
         }
     }
+}
+
+async fn a_token_is_bound_to_the_certificate_of_its_connection(engine: Engine) {
+    let folder = certificates();
+    let app = secure(engine, &folder).await;
+    let bound = |client: &mut ClientMetadata| client.tls_client_certificate_bound_access_tokens = true;
+    register(&app, "web", AuthMethod::TlsClientAuth, |client| {
+        client.tls_client_auth_san_dns = Some("web.example".into());
+        bound(client);
+    })
+    .await;
+    // RFC 8705 §4: whoever cannot authenticate may be told from others all the same.
+    app.client("app").with(bound).create().await;
+    app.resource_server().await;
+    let [web, other, none] = ["web", "self", ""].map(|name| showing(&folder, (!name.is_empty()).then_some(name)));
+    let token = token(&app, &web, "web").await.expect_tokens();
+    let thumbprint = {
+        let der = CertificateDer::from_pem_file(folder.path("web.crt")).unwrap();
+        grantor::crypto::sha256_base64url(&der)
+    };
+    // RFC 8705 §3.1, §3.2
+    assert_eq!(decode(token.access_token()).1["cnf"], json!({ "x5t#S256": thumbprint }));
+    assert_eq!(token.0["token_type"], "Bearer");
+    let post = async |http: &reqwest::Client, path: &str, id: &str, fields: &[(&str, &str)]| {
+        let request = http.post(format!("{}{path}", app.url)).header("authorization", basic(id, SECRET));
+        Answer::of(request.form(fields).send().await.unwrap()).await
+    };
+    let seen = post(&none, "/oauth/introspect", "api", &[("token", token.access_token())]).await;
+    assert_eq!(seen.json()["cnf"], json!({ "x5t#S256": thumbprint }));
+
+    // RFC 8705 §3: "MUST reject"; with the right one the scope is looked at.
+    let userinfo = async |http: &reqwest::Client| {
+        let request = http.get(format!("{}/oauth/userinfo", app.url)).bearer_auth(token.access_token());
+        Answer::of(request.send().await.unwrap()).await
+    };
+    userinfo(&web).await.expect_status(403);
+    for http in [&other, &none] {
+        let refused = userinfo(http).await.expect_status(401);
+        assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
+    }
+
+    // Whoever is registered so gets no other tokens.
+    let fields = [("grant_type", "client_credentials")];
+    post(&none, "/oauth/token", "app", &fields).await.expect_error("invalid_request");
+    post(&other, "/oauth/token", "app", &fields).await.expect_tokens();
 }

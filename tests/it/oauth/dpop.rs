@@ -8,6 +8,8 @@ use grantor::crypto::{PublicKey, SigningKey, SystemRandom, random, sha256_base64
 use grantor::types::{Algorithm, Clock};
 use serde_json::{Value, json};
 
+use super::par;
+use crate::support::app::PASSWORD;
 use crate::support::behind::at_once;
 use crate::support::party::{Pkce, Tokens, basic, decode};
 use crate::support::{Answer, Engine, Party, TestApp};
@@ -21,6 +23,7 @@ each_database!(
     a_public_clients_refresh_tokens_are_bound_to_its_key,
     a_confidential_clients_refresh_tokens_are_bound_to_the_client_alone,
     a_code_is_bound_by_the_thumbprint_in_the_authorization_request,
+    a_pushed_request_is_bound_to_the_key_of_its_proof,
     a_bound_token_is_shown_with_a_proof_and_in_no_other_way,
 );
 each_engine!(a_nonce_of_the_server_is_asked_for_and_taken_on_every_node);
@@ -82,8 +85,12 @@ fn for_tokens(app: &TestApp) -> Value {
 }
 
 async fn post(rp: &Party<'_>, fields: &[(&str, &str)], proofs: &[&str]) -> Answer {
+    post_to(rp, "/oauth/token", fields, proofs).await
+}
+
+async fn post_to(rp: &Party<'_>, path: &str, fields: &[(&str, &str)], proofs: &[&str]) -> Answer {
     let mut fields = fields.to_vec();
-    let mut request = rp.app.http.post(format!("{}/oauth/token", rp.app.url));
+    let mut request = rp.app.http.post(format!("{}{path}", rp.app.url));
     match &rp.secret {
         Some(secret) => request = request.header("authorization", basic(&rp.id, secret)),
         None => fields.push(("client_id", &rp.id)),
@@ -382,4 +389,41 @@ async fn a_nonce_of_the_server_is_asked_for_and_taken_on_every_node(engine: Engi
     assert_ne!(answer.header("dpop-nonce"), Some(&*nonce));
     // Whoever proves nothing is not troubled.
     assert_eq!(post(&rp, FOR_ITSELF, &[]).await.expect_status(200).header("dpop-nonce"), None);
+}
+
+async fn a_pushed_request_is_bound_to_the_key_of_its_proof(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let (holder, thief, person) = (Holder::new(), Holder::new(), app.person());
+    let proof = |holder: &Holder| {
+        let mut claims = for_tokens(&app);
+        claims["htu"] = format!("{}/oauth/par", app.issuer()).into();
+        holder.sign(&holder.header(), &claims)
+    };
+    let pkce = Pkce::new();
+    let push = async |jkt: Option<String>, proof: String| {
+        let mut fields = rp.request(&pkce);
+        fields.extend(jkt.map(|jkt| ("dpop_jkt".to_owned(), jkt)));
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        post_to(&rp, "/oauth/par", &fields, &[&proof]).await
+    };
+
+    // RFC 9449 §10.1: by the proof alone, or beside the thumbprint that says the same.
+    for jkt in [None, Some(holder.thumbprint())] {
+        let answer = push(jkt, proof(&holder)).await.expect_status(201);
+        let request_uri = answer.json()["request_uri"].as_str().expect("a request_uri").to_owned();
+        let mut page = person.get(&par::address("web", &request_uri)).await;
+        if page.asks_to_sign_in() {
+            page = person.sign_in(&page, "ada", PASSWORD).await;
+            page = person.decide(&page, "allow").await;
+        }
+        let code = page.code();
+        redeem(&rp, &code, &pkce, &[]).await.expect_error("invalid_grant");
+        redeem(&rp, &code, &pkce, &[&thief.proof(&app)]).await.expect_error("invalid_grant");
+        let tokens = redeem(&rp, &code, &pkce, &[&holder.proof(&app)]).await.expect_tokens();
+        assert_eq!(decode(tokens.access_token()).1["cnf"], json!({ "jkt": holder.thumbprint() }));
+    }
+    push(Some(thief.thumbprint()), proof(&holder)).await.expect_error("invalid_dpop_proof");
+    // One for the token endpoint.
+    push(None, holder.proof(&app)).await.expect_error("invalid_dpop_proof");
 }

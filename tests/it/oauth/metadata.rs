@@ -40,6 +40,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
     // §2, and Discovery §3: REQUIRED
     for member in [
         "authorization_endpoint",
+        "tls_client_certificate_bound_access_tokens",
         "token_endpoint",
         "jwks_uri",
         "response_types_supported",
@@ -62,6 +63,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "code_challenge_methods_supported",
         "device_authorization_endpoint",
         "display_values_supported",
+        "dpop_signing_alg_values_supported",
         "end_session_endpoint",
         "frontchannel_logout_session_supported",
         "frontchannel_logout_supported",
