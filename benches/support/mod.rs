@@ -64,6 +64,7 @@ async fn register(store: &Store, id: &str, mut metadata: serde_json::Value, now:
         created_at: now,
         updated_at: now,
         disabled_at: None,
+        registration: None,
     };
     let mut tx = store.begin().await.expect("the store answers");
     tx.insert_client(&client).await.expect("the client is stored");

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ACCESS_TOKEN_CEILING, Config, DatabaseUrl};
 use crate::crypto::random::token;
-use crate::crypto::{Authorities, KeyRing, Random};
+use crate::crypto::{Authorities, JwkSet, KeyRing, Random};
 use crate::outgoing::{self, Outgoing};
 use crate::store::{Location, Options, Store};
 use crate::types::Clock;
@@ -120,6 +120,20 @@ pub fn authorities(config: &Config) -> anyhow::Result<Option<Authorities>> {
     let Some(path) = &config.tls.client_ca else { return Ok(None) };
     let pem = fs::read(path).with_context(|| format!("tls.client_ca {}", path.display()))?;
     Authorities::from_pem(&pem).map(Some).map_err(|why| anyhow!("tls.client_ca {}: {why}", path.display()))
+}
+
+/// Whose software statements are believed.
+///
+/// # Errors
+/// When the file cannot be read, or has no key.
+pub fn statement_keys(config: &Config) -> anyhow::Result<JwkSet> {
+    let Some(path) = &config.registration.software_statement_keys else { return Ok(JwkSet::default()) };
+    let named = || format!("registration.software_statement_keys {}", path.display());
+    let keys = JwkSet::parse(&fs::read(path).with_context(named)?).with_context(named)?;
+    if keys.keys().is_empty() {
+        return Err(anyhow!("{}: it has no key of a type that is known here", named()));
+    }
+    Ok(keys)
 }
 
 /// Makes the file that SQLite will fill, and the one beside it that the store locks, for their owner alone (SQLite's

@@ -22,7 +22,8 @@ use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::jobs::outbox::Outbox;
-use crate::oauth::{ClientKeys, Keeper, Keys, Subjects};
+use crate::oauth::register::Limiter;
+use crate::oauth::{ClientKeys, Keeper, Keys, Registrar, Subjects};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -73,6 +74,9 @@ impl App {
         let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);
         let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring, authorities));
 
+        let statement_keys = data::statement_keys(&config)?;
+        let registrar = Registrar { limiter: Limiter::default(), statement_keys, outgoing: outgoing.clone() };
+
         let mut jobs = Jobs::default();
         jobs.start(
             "following the change feed",
@@ -108,6 +112,7 @@ impl App {
             keys,
             client_keys,
             subjects,
+            registrar,
             accounts,
             request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,

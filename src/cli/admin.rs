@@ -88,8 +88,10 @@ impl Admin {
             let before = self.client(id).await?;
             let mut client = before.clone();
             change(&mut client)?;
-            let registered =
-                |client: &Client| (client.metadata.clone(), client.secret_hash, client.secret_sealed.clone());
+            let registered = |client: &Client| {
+                let Client { metadata, secret_hash, secret_sealed, registration, .. } = client.clone();
+                (metadata, secret_hash, secret_sealed, registration)
+            };
             if registered(&client) == registered(&before) {
                 return Ok(client);
             }

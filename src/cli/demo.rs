@@ -144,6 +144,7 @@ impl Cast {
                 created_at: now,
                 updated_at: now,
                 disabled_at: None,
+                registration: None,
             };
             register(app.store(), client).await?;
         }

@@ -10,6 +10,7 @@ mod input;
 pub mod keys;
 mod migrate;
 mod output;
+pub mod registration_token;
 pub mod serve;
 pub mod user;
 
@@ -72,6 +73,9 @@ enum Command {
     /// Create and manage users.
     #[command(subcommand, arg_required_else_help = true)]
     User(user::Command),
+    /// Make and revoke the tokens with which clients may register themselves.
+    #[command(subcommand, arg_required_else_help = true)]
+    RegistrationToken(registration_token::Command),
     /// List, rotate and revoke the keys that sign tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Keys(keys::Command),
@@ -113,6 +117,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::Migrate => migrate::run(&overrides).await,
         Command::Client(command) => client::run(command, &overrides).await,
         Command::User(command) => user::run(command, &overrides).await,
+        Command::RegistrationToken(command) => registration_token::run(command, &overrides).await,
         Command::Keys(command) => keys::run(command, &overrides).await,
     }
 }

@@ -21,6 +21,7 @@ pub mod overrides;
 pub mod password;
 mod reader;
 pub mod refresh;
+pub mod registration;
 pub mod scopes;
 pub mod seal;
 mod section;
@@ -49,6 +50,7 @@ pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
 pub use refresh::Refresh;
+pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
 pub use seal::Seal;
 pub use server::Server;
@@ -78,6 +80,7 @@ pub struct Config {
     pub feed: Feed,
     pub client_authentication: ClientAuthentication,
     pub dpop: Dpop,
+    pub registration: Registration,
     pub outgoing: Outgoing,
     pub log: Log,
 }
@@ -144,6 +147,7 @@ impl Config {
             feed: reader.section("feed"),
             client_authentication: reader.section("client_authentication"),
             dpop: reader.section("dpop"),
+            registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
             log: reader.section("log"),
         };

@@ -69,6 +69,7 @@ mod tests {
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
             disabled_at: None,
+            registration: None,
         };
         let tokens = Tokens::default();
         assert_eq!(tokens.access_lifetime(&client(None)), Duration::from_mins(10));

@@ -62,7 +62,9 @@ pub async fn sweep(store: &Store, clock: &dyn Clock, node: &str) -> Result<(), F
     }
     while lease.is_held().await? {
         let began = clock.now();
-        if !store.delete_expired(began).await? {
+        // Both, in any case.
+        let (more, unused) = (store.delete_expired(began).await?, store.delete_unused_clients(began).await?);
+        if !more && !unused {
             break;
         }
         rest(clock, began).await;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::client_secret;
 use crate::crypto::jwk::JwkError;
 use crate::crypto::jws::{JwsError, Unverified};
-use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, certificate};
+use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, Random, certificate, hash};
 use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
 use crate::types::{Client, ClientMetadata, Fault, Timestamp};
 
@@ -80,6 +81,25 @@ impl ClientKeys {
     /// When it is sealed under a key that this node does not have.
     pub fn secret(&self, client: &Client) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
         client_secret::open(client, &self.ring)
+    }
+
+    /// Keeps a secret that was made for a client.
+    ///
+    /// # Errors
+    /// In words, when it is too short for the client's method.
+    pub fn keep_secret(&self, client: &mut Client, secret: &SecretString, rng: &dyn Random) -> Result<(), String> {
+        client_secret::keep(client, secret, &self.ring, rng)
+    }
+
+    /// Whether it is the secret of the client, however that is kept.
+    ///
+    /// # Errors
+    /// When it is sealed under a key that this node does not have.
+    pub fn is_secret(&self, client: &Client, shown: &str) -> Result<bool, Fault> {
+        if let Some(stored) = &client.secret_hash {
+            return Ok(hash::equal(stored, &hash::sha256(shown.as_bytes())));
+        }
+        Ok(self.secret(client)?.is_some_and(|secret| hash::equal(&secret, shown.as_bytes())))
     }
 
     /// The claims of a JWT, if this client signed it. A key that its set does not have may be newer than the set, so that

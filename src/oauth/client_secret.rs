@@ -61,7 +61,16 @@ mod tests {
         let metadata = ClientMetadata { token_endpoint_auth_method: method, ..ClientMetadata::default() };
         let now = Timestamp::from_secs(0);
         let (created_at, updated_at, id) = (now, now, id.parse().unwrap());
-        Client { id, secret_hash: None, secret_sealed: None, metadata, created_at, updated_at, disabled_at: None }
+        Client {
+            id,
+            secret_hash: None,
+            secret_sealed: None,
+            metadata,
+            created_at,
+            updated_at,
+            disabled_at: None,
+            registration: None,
+        }
     }
 
     #[test]

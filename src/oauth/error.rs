@@ -91,6 +91,14 @@ error_codes! {
     InvalidRequestObject => ("invalid_request_object", BAD_REQUEST, invalid_request_object);
     /// RFC 9101 §7: also of a pushed request's (RFC 9126 §2.2)
     InvalidRequestUri => ("invalid_request_uri", BAD_REQUEST, invalid_request_uri);
+    /// RFC 7591 §3.2.2
+    InvalidRedirectUri => ("invalid_redirect_uri", BAD_REQUEST, invalid_redirect_uri);
+    /// RFC 7591 §3.2.2
+    InvalidClientMetadata => ("invalid_client_metadata", BAD_REQUEST, invalid_client_metadata);
+    /// RFC 7591 §3.2.2
+    InvalidSoftwareStatement => ("invalid_software_statement", BAD_REQUEST, invalid_software_statement);
+    /// RFC 7591 §3.2.2
+    UnapprovedSoftwareStatement => ("unapproved_software_statement", BAD_REQUEST, unapproved_software_statement);
     /// RFC 8707 §2
     InvalidTarget => ("invalid_target", BAD_REQUEST, invalid_target);
     /// RFC 9449 §5

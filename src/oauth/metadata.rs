@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, authorize, dpop, scope};
+use super::{Context, authorize, client_auth, dpop, scope};
+use crate::config::registration::Mode;
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
 use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode, SubjectType};
@@ -16,6 +17,10 @@ pub fn document(cx: &Context) -> Value {
         if let Value::Object(members) = part {
             document.extend(members);
         }
+    }
+    if cx.config.registration.mode != Mode::Off {
+        // RFC 8414 §2
+        document.insert("registration_endpoint".to_owned(), cx.config.server.issuer.url("/oauth/register").into());
     }
     document.extend(cx.config.about.members().map(|(name, url)| (name.to_owned(), url.into())));
     document.into()
@@ -64,9 +69,9 @@ fn requests(cx: &Context) -> Value {
 
 /// How clients authenticate, and where.
 fn clients(cx: &Context) -> Value {
-    let methods: Vec<_> = auth_methods(cx).map(AuthMethod::as_str).collect();
+    let methods: Vec<_> = client_auth::methods(cx).map(AuthMethod::as_str).collect();
     let confidential: Vec<_> =
-        auth_methods(cx).filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
+        client_auth::methods(cx).filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     // RFC 8414 §2: MUST be there where a method signs.
     let signing: Vec<_> =
         AuthMethod::ALL.iter().flat_map(|method| method.algorithms()).map(|alg| alg.as_str()).collect();
@@ -117,15 +122,4 @@ fn logout() -> Value {
 /// What a client can be registered for. The keys of an algorithm that is configured no more still verify.
 fn signing_algorithms(cx: &Context) -> Vec<&'static str> {
     cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect()
-}
-
-/// The methods that can work here: those with certificates need somebody who asks for them.
-fn auth_methods(cx: &Context) -> impl Iterator<Item = AuthMethod> {
-    let certificates = cx.config.takes_client_certificates();
-    let authorities = certificates && cx.config.tls.client_ca.is_some();
-    AuthMethod::ALL.into_iter().filter(move |method| match method {
-        AuthMethod::TlsClientAuth => authorities,
-        AuthMethod::SelfSignedTlsClientAuth => certificates,
-        _ => true,
-    })
 }

@@ -26,6 +26,7 @@
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
 //! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
 //! | OpenID Connect Core §8 (subjects) | `subjects` |
+//! | RFC 7591, RFC 7592, OpenID Connect Dynamic Client Registration | `register/` |
 //! | OpenID Connect RP-Initiated Logout | `logout/` |
 //! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
@@ -46,6 +47,7 @@ pub mod keys;
 pub mod logout;
 pub mod metadata;
 pub mod par;
+pub mod register;
 pub mod replay;
 pub mod resource;
 pub mod revoke;
@@ -62,6 +64,7 @@ pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
 pub use key_life::{Begin, Keeper};
 pub use keys::{KeySet, Keys};
+pub use register::Registrar;
 pub use subjects::Subjects;
 
 use crate::config::Config;

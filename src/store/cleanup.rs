@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sqlx::{query, query_as};
 
-use super::Store;
 use super::database::on;
+use super::{Store, Stored};
 use crate::types::{Fault, Timestamp};
 
 /// How long expired rows stay, so that a late replay can still be told from nonsense.
@@ -53,6 +53,13 @@ impl Store {
             WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
         const REPLAYS: &str = "DELETE FROM replays
             WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
+        const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
+            WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
+        // Who was used once is never looked at again.
+        const USED_CLIENTS: &str = "UPDATE clients SET unused_at = NULL
+            WHERE id IN (SELECT id FROM clients WHERE unused_at < $1
+                AND (verified OR EXISTS (SELECT 1 FROM grants g WHERE g.client_id = clients.id)
+                     OR EXISTS (SELECT 1 FROM consents c WHERE c.client_id = clients.id)) LIMIT $2)";
         let mut more = false;
         let expired = [
             (SESSIONS, now.minus(KEPT)),
@@ -65,6 +72,8 @@ impl Store {
             (CHANGES, now),
             (OUTBOX, now),
             (REPLAYS, now),
+            (REGISTRATION_TOKENS, now),
+            (USED_CLIENTS, now),
         ];
         for (statement, before) in expired {
             let rows = on!(self.writing().await?.on(), db => query(statement)
@@ -76,6 +85,28 @@ impl Store {
             more |= rows == BATCH.unsigned_abs();
         }
         Ok(more)
+    }
+
+    /// Deletes one batch of the clients that registered themselves and that nobody has used in time; `true` if there may
+    /// be more.
+    pub async fn delete_unused_clients(&self, now: Timestamp) -> Result<bool, Fault> {
+        const UNUSED: &str = "SELECT id FROM clients WHERE unused_at < $1 AND NOT verified
+              AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = clients.id)
+              AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.client_id = clients.id) LIMIT $2";
+        let ids: Vec<(String,)> =
+            on!(self.on(), db => query_as(UNUSED).bind(now.micros()).bind(BATCH).fetch_all(db).await?);
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let mut tx = self.begin().await?;
+        for (id,) in &ids {
+            let id = id.parse().map_err(Fault::because)?;
+            if tx.delete_unused_client(&id, now).await? == Stored::Stored {
+                tracing::info!(target: "audit", event = "client_unused", client = %id);
+            }
+        }
+        tx.commit().await?;
+        Ok(ids.len() as u64 == BATCH.unsigned_abs())
     }
 
     /// Deletes one batch of the grants that expired at `from` or later; where the next batch begins, if there may be one.

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
 use super::{Store, Tx};
+use crate::types::client::Registration;
 use crate::types::redirect_uri::Destination;
 use crate::types::{Client, ClientId, Fault, Timestamp};
 
@@ -61,6 +63,9 @@ row!(
         created_at: i64,
         updated_at: i64,
         disabled_at: Option<i64>,
+        registered_by: Option<String>,
+        registration_token: Option<Vec<u8>>,
+        verified: bool,
     }
 );
 
@@ -69,6 +74,9 @@ impl TryFrom<ClientRow> for Client {
 
     fn try_from(row: ClientRow) -> Result<Self, Fault> {
         let secret_hash = row.secret_hash.map(<[u8; 32]>::try_from).transpose();
+        let token_hash = row.registration_token.map(<[u8; 32]>::try_from).transpose();
+        let token_hash = token_hash.map_err(|_| Fault::because("a stored token hash has not 32 bytes"))?;
+        let registration = row.registered_by.zip(token_hash);
         Ok(Self {
             id: row.id.parse().map_err(Fault::because)?,
             secret_hash: secret_hash.map_err(|_| Fault::because("a stored secret hash has not 32 bytes"))?,
@@ -78,6 +86,7 @@ impl TryFrom<ClientRow> for Client {
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             disabled_at: row.disabled_at.map(Timestamp::from_micros),
+            registration: registration.map(|(by, token_hash)| Registration { by, token_hash, verified: row.verified }),
         })
     }
 }
@@ -86,8 +95,8 @@ impl Store {
     /// A client by its id, disabled ones too. From memory, once it was read; the feed keeps it true, and a node that
     /// has not read the feed for too long asks the database.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, Fault> {
-        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at
-            FROM clients WHERE id = $1";
+        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at,
+                registered_by, registration_token, verified FROM clients WHERE id = $1";
         let cache = &self.caches().clients;
         if let Some(client) = self.remembered(cache, id) {
             return Ok(Some(client));
@@ -101,8 +110,8 @@ impl Store {
     }
 
     pub async fn clients(&self) -> Result<Vec<Client>, Fault> {
-        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at
-            FROM clients ORDER BY created_at, id";
+        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at,
+                registered_by, registration_token, verified FROM clients ORDER BY created_at, id";
         let rows: Vec<ClientRow> = on!(self.on(), db => query_as(SELECT).fetch_all(db).await?);
         rows.into_iter().map(Client::try_from).collect()
     }
@@ -123,8 +132,9 @@ impl Store {
 impl Tx {
     pub async fn insert_client(&mut self, client: &Client) -> Result<Stored, Fault> {
         const INSERT: &str = "INSERT INTO clients
-            (id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
+            (id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at,
+                registered_by, registration_token, verified)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING";
         let rows = on!(self.on(), db => query(INSERT)
             .bind(client.id.as_str())
             .bind(client.secret_hash.as_ref().map(|hash| &hash[..]))
@@ -133,6 +143,9 @@ impl Tx {
             .bind(client.created_at.micros())
             .bind(client.updated_at.micros())
             .bind(client.disabled_at.map(Timestamp::micros))
+            .bind(client.registration.as_ref().map(|registration| &registration.by))
+            .bind(client.registration.as_ref().map(|registration| &registration.token_hash[..]))
+            .bind(client.is_verified())
             .execute(db)
             .await?
             .rows_affected());
@@ -144,10 +157,13 @@ impl Tx {
         Ok(Stored::from_rows(rows))
     }
 
-    /// Writes metadata and secret, if the row is still the one that was read as `client`.
+    /// Writes metadata, secret and registration, if the row is still the one that was read as `client`.
     pub async fn update_client(&mut self, client: &Client, now: Timestamp) -> Result<Stored, Fault> {
-        const UPDATE: &str = "UPDATE clients SET metadata = $3, secret_hash = $4, secret_sealed = $5, updated_at = $6
+        const UPDATE: &str = "UPDATE clients SET metadata = $3, secret_hash = $4, secret_sealed = $5, updated_at = $6,
+                registered_by = $7, registration_token = $8, verified = $9
             WHERE id = $1 AND updated_at = $2";
+        // Each writing has a time of its own, so that none passes for the one before.
+        let now = now.max(client.updated_at.plus(Duration::from_micros(1)));
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(client.id.as_str())
             .bind(client.updated_at.micros())
@@ -155,6 +171,9 @@ impl Tx {
             .bind(client.secret_hash.as_ref().map(|hash| &hash[..]))
             .bind(client.secret_sealed.as_deref())
             .bind(now.micros())
+            .bind(client.registration.as_ref().map(|registration| &registration.by))
+            .bind(client.registration.as_ref().map(|registration| &registration.token_hash[..]))
+            .bind(client.is_verified())
             .execute(db)
             .await?
             .rows_affected());
@@ -196,6 +215,28 @@ impl Tx {
         const CLIENT: &str = "DELETE FROM clients WHERE id = $1";
         let rows = on!(self.on(), db => query(CLIENT).bind(id.as_str()).execute(db).await?.rows_affected());
         if rows == 1 {
+            self.forget_what_was_granted_to(id).await?;
+            self.record(Change::ClientDisabled(id.clone()), now).await?;
+        }
+        Ok(Stored::from_rows(rows))
+    }
+
+    /// Lets a client go that nobody has used by `until`, unless it is verified by then.
+    pub async fn keep_client_unused_until(&mut self, id: &ClientId, until: Timestamp) -> Result<(), Fault> {
+        const UPDATE: &str = "UPDATE clients SET unused_at = $2 WHERE id = $1";
+        on!(self.on(), db => query(UPDATE).bind(id.as_str()).bind(until.micros()).execute(db).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Removes a client that `keep_client_unused_until` told of, if that is still so.
+    pub(super) async fn delete_unused_client(&mut self, id: &ClientId, now: Timestamp) -> Result<Stored, Fault> {
+        const DELETE: &str = "DELETE FROM clients WHERE id = $1 AND unused_at < $2 AND NOT verified
+              AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = clients.id)
+              AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.client_id = clients.id)";
+        let rows = on!(self.on(), db => query(DELETE)
+            .bind(id.as_str()).bind(now.micros()).execute(db).await?.rows_affected());
+        if rows == 1 {
+            // A code may be on its way to it at this very moment.
             self.forget_what_was_granted_to(id).await?;
             self.record(Change::ClientDisabled(id.clone()), now).await?;
         }

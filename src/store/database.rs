@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::types::Fault;
 
@@ -164,6 +164,11 @@ pub(super) async fn one_connection(url: &str, patience: Duration) -> Result<PgPo
     Ok(alone.acquire_timeout(patience).connect_with(postgres(url)?).await?)
 }
 
+/// SQLITE_BUSY
+fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "5")
+}
+
 impl Database {
     pub(super) async fn connect(location: &Location, connections: u32, patience: Duration) -> Result<Self, Fault> {
         let (requests, writers, unflushed) = match location {
@@ -192,7 +197,17 @@ impl Database {
                 let writer = options.clone().pragma("cache_size", "-8192").pragma("wal_autocheckpoint", "4000");
                 let pool =
                     |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
-                let requests = pool(connections).connect_with(options).await?;
+                // Turning a new file to WAL wants it alone, and whoever comes second is refused at once: the busy
+                // timeout does not count there.
+                let opened = timeout(patience, async {
+                    loop {
+                        match pool(connections).connect_with(options.clone()).await {
+                            Err(error) if is_locked(&error) => sleep(Duration::from_millis(20)).await,
+                            outcome => return outcome,
+                        }
+                    }
+                });
+                let requests = opened.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
                 let writers = pool(1).connect_lazy_with(writer);
                 (On::Sqlite(requests), On::Sqlite(writers.clone()), On::Sqlite(writers))
             }

@@ -11,6 +11,7 @@
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
+//! | `registration_tokens` | who may register clients |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -28,6 +29,7 @@ mod migrate;
 mod outbox;
 mod pending;
 mod pushed;
+mod registration_tokens;
 mod relying_parties;
 mod replays;
 mod secrets;
@@ -54,6 +56,7 @@ pub use live::Bearer;
 pub use outbox::{Content, Message};
 pub use pending::{PendingKind, PendingRequest};
 pub use pushed::PushedRequest;
+pub use registration_tokens::RegistrationToken;
 pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;

@@ -49,7 +49,7 @@ impl ClientMetadata {
         uri.and_then(host)
     }
 
-    pub(super) fn validate_subject(&self) -> Result<(), String> {
+    pub(in crate::types) fn validate_subject(&self) -> Result<(), String> {
         let named = self.sector_identifier_uri.as_deref();
         // OpenID Connect Registration §5: "MUST use the https scheme".
         if named.is_some_and(|uri| host(uri).is_none() || uri.contains('#')) {

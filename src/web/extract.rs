@@ -1,6 +1,6 @@
 //! Parameters, read strictly at the door: once each, in UTF-8, of the right type, and not too many.
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,8 +12,8 @@ use super::certificate::Certificate;
 use super::respond::{self, PageError};
 use crate::oauth::OAuthError;
 use crate::oauth::client_auth::Presented;
-use crate::oauth::error::{invalid_dpop_proof, invalid_request};
-use crate::types::Params;
+use crate::oauth::error::{invalid_client_metadata, invalid_dpop_proof, invalid_request};
+use crate::types::{Params, json};
 
 /// A refusal before any handler has seen the request.
 pub struct Refused {
@@ -95,6 +95,36 @@ pub fn bounded(params: &Params) -> Result<(), PageError> {
 const SLACK: usize = 256 * 1024;
 
 async fn read_form(request: Request, services: &Shared) -> Result<Params, Refused> {
+    let (headers, body) = read_body(request, services).await?;
+    // RFC 6749 §3.2, appendix B
+    if !is_form(&headers) {
+        return Err(bad("the body must be application/x-www-form-urlencoded"));
+    }
+    Params::parse(&body).map_err(|error| bad(error.to_string()))
+}
+
+/// The document that a client registers (RFC 7591 §3.1), at most so long; refusals are JSON.
+pub struct Json(pub serde_json::Value);
+
+const MAX_DOCUMENT: usize = 32 * 1024;
+
+impl FromRequest<Shared> for Json {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, services: &Shared) -> Result<Self, Refused> {
+        let (headers, body) = read_body(request, services).await?;
+        if !media_type(&headers).eq_ignore_ascii_case("application/json") {
+            return Err(bad("the body must be application/json"));
+        }
+        let wrong = |why: String| Refused { status: StatusCode::BAD_REQUEST, error: invalid_client_metadata(why) };
+        if body.len() > MAX_DOCUMENT {
+            return Err(wrong(format!("the document is larger than {MAX_DOCUMENT} bytes")));
+        }
+        json::strict(&body).map(Self).map_err(|why| wrong(format!("the body is not sound JSON: {why}")))
+    }
+}
+
+async fn read_body(request: Request, services: &Shared) -> Result<(HeaderMap, Bytes), Refused> {
     let limit = services.config.server.max_body_bytes;
     let too_large = || Refused {
         status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -110,18 +140,16 @@ async fn read_form(request: Request, services: &Shared) -> Result<Params, Refuse
     if body.len() > limit {
         return Err(too_large());
     }
-    // RFC 6749 §3.2, appendix B
-    if !is_form(&parts.headers) {
-        return Err(bad("the body must be application/x-www-form-urlencoded"));
-    }
-    Params::parse(&body).map_err(|error| bad(error.to_string()))
+    Ok((parts.headers, body))
 }
 
 /// Whether the body says that it is a form.
 pub fn is_form(headers: &HeaderMap) -> bool {
-    let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    text(headers, &CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
 /// A header, where it is text.

@@ -27,8 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::account::Accounts;
 use crate::config::Config;
+use crate::config::registration::Mode;
 use crate::crypto::{Random, random};
-use crate::oauth::{ClientKeys, Context, Keys, Subjects, authorize, logout};
+use crate::oauth::{ClientKeys, Context, Keys, Registrar, Subjects, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
@@ -41,6 +42,7 @@ pub struct Services {
     pub keys: Arc<Keys>,
     pub client_keys: Arc<ClientKeys>,
     pub subjects: Arc<Subjects>,
+    pub registrar: Registrar,
     pub accounts: Accounts,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
@@ -174,6 +176,7 @@ pub fn router(services: Services) -> Router {
         .route("/readyz", get(health::ready))
         .merge(cross_origin)
         .merge(introspection)
+        .merge(registration(services.config.registration.mode))
         .merge(browser)
         .fallback(pages::error::not_found)
         .with_state(services.clone());
@@ -183,6 +186,19 @@ pub fn router(services: Services) -> Router {
     prefixed
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(axum::middleware::from_fn_with_state(services, middleware::around))
+}
+
+/// Client registration, where there is any.
+fn registration(mode: Mode) -> Router<Shared> {
+    if mode == Mode::Off {
+        return Router::new();
+    }
+    let managed = get(oauth::register::show).put(oauth::register::replace).delete(oauth::register::delete);
+    let routes = Router::new()
+        .route("/oauth/register", post(oauth::register::create))
+        .route("/oauth/register/{client_id}", managed)
+        .method_not_allowed_fallback(respond::wrong_method);
+    if mode == Mode::Open { routes.layer(middleware::cors::anybody()) } else { routes }
 }
 
 /// HEAD, where a GET would act: safe methods do nothing (RFC 9110 §9.2.1), but a person's browser opens the address by

@@ -1,6 +1,7 @@
 //! The one place where answers are written: errors and their headers, redirects with `iss` and `state`, pages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Json;
@@ -17,7 +18,7 @@ use super::Services;
 use super::extract::{DPOP, DPOP_NONCE};
 use super::pages::{self, Site};
 use crate::oauth::authorize::{self, Answer, RedirectTarget};
-use crate::oauth::error::invalid_request;
+use crate::oauth::error::{invalid_request, temporarily_unavailable};
 use crate::oauth::sender::Scheme;
 use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop};
 use crate::telemetry::correlation_id;
@@ -45,8 +46,25 @@ pub fn api<T: Serialize>(outcome: Result<T, Error>, request: &HeaderMap) -> Resp
     }
 }
 
-/// An answer of an endpoint that is shown an access token (RFC 6750 §3, RFC 9449 §7.1).
+/// What a bearer token opens (RFC 6750 §3).
+pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
+    challenged(outcome, "Bearer ")
+}
+
+/// What a token opens that may be bound to a key.
 pub fn protected<T: Serialize>(outcome: Result<T, Error>, scheme: Scheme) -> Response {
+    if scheme == Scheme::Dpop {
+        return challenged(outcome, &format!("{}, ", dpop_challenge()));
+    }
+    let mut response = bearer(outcome);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        offer_dpop(&mut response);
+    }
+    response
+}
+
+/// The answer, or a challenge that begins like this.
+fn challenged<T: Serialize>(outcome: Result<T, Error>, challenge: &str) -> Response {
     match outcome {
         Ok(answer) => no_store(Json(answer).into_response()),
         Err(Error::Fault(fault)) => self::fault(&fault),
@@ -58,16 +76,10 @@ pub fn protected<T: Serialize>(outcome: Result<T, Error>, scheme: Scheme) -> Res
             };
             let mut response = refusal(status, &error);
             let scope = if error.code == ErrorCode::InsufficientScope { ", scope=\"openid\"" } else { "" };
-            let what = format!("error=\"{}\", error_description=\"{}\"{scope}", error.code.as_str(), error.description);
-            let challenge = match scheme {
-                Scheme::Bearer => format!("Bearer {what}"),
-                Scheme::Dpop => format!("{}, {what}", dpop_challenge()),
-            };
+            let (code, words) = (error.code.as_str(), &error.description);
+            let challenge = format!("{challenge}error=\"{code}\", error_description=\"{words}\"{scope}");
             if let Ok(challenge) = HeaderValue::from_str(&challenge) {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            }
-            if scheme == Scheme::Bearer && status == StatusCode::UNAUTHORIZED {
-                offer_dpop(&mut response);
             }
             response
         }
@@ -112,6 +124,15 @@ pub fn refusal(status: StatusCode, error: &OAuthError) -> Response {
     tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
     let body = json!({ "error": error.code.as_str(), "error_description": error.description });
     no_store((status, Json(body)).into_response())
+}
+
+/// RFC 6585 §4: so often from this address; come again after a while.
+pub fn too_many(wait: Duration) -> Response {
+    let error =
+        temporarily_unavailable("too many of these from this address; the header Retry-After says when to try again");
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, &error);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    response
 }
 
 /// RFC 9110 §15.5.6; the router adds `Allow`.
@@ -223,6 +244,8 @@ pub struct Policy {
     pub script: bool,
     /// The origins of what it shows in frames.
     pub frames: Vec<String>,
+    /// The origin of a picture that is not ours.
+    pub image: Option<String>,
 }
 
 /// A page, under a policy that allows our stylesheet and nothing inline.
@@ -232,7 +255,8 @@ pub fn page(status: StatusCode, template: &impl Template, policy: &Policy) -> Re
         Err(error) => return fault(&Fault::internal(error)),
     };
     let csp = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; {}{}form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'{}; {}{}form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
+        policy.image.as_ref().map(|origin| format!(" {origin}")).unwrap_or_default(),
         if policy.script { "script-src 'self'; " } else { "" },
         if policy.frames.is_empty() { String::new() } else { format!("frame-src {}; ", policy.frames.join(" ")) },
         policy.form_action.as_ref().map(|source| format!(" {source}")).unwrap_or_default(),

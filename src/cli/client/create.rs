@@ -56,6 +56,7 @@ impl Create {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            registration: None,
         };
         if let Some(secret) = secret {
             admin.keep_secret(&mut client, secret)?;

@@ -6,6 +6,7 @@ mod settings;
 mod show;
 mod state;
 mod update;
+mod verify;
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -36,6 +37,8 @@ pub enum Command {
     Update(Box<update::Update>),
     /// Replace the secret of a client. The old one is refused from then on.
     RotateSecret(secret::RotateSecret),
+    /// Answer for a client that registered itself: users are not warned of it any more, and it stays.
+    Verify(verify::Verify),
     /// Refuse a client from now on, and end its grants and tokens.
     Disable(Named),
     /// Let a disabled client back in. What was ended stays ended.
@@ -57,6 +60,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::Show { id, json } => show::show(admin, &id, json).await,
         Command::Update(update) => update.run(admin).await,
         Command::RotateSecret(rotate) => rotate.run(admin).await,
+        Command::Verify(verify) => verify.run(admin).await,
         Command::Disable(Named { id }) => state::disable(admin, &id).await,
         Command::Enable(Named { id }) => state::enable(admin, &id).await,
         Command::Delete(Named { id }) => state::delete(admin, &id).await,
@@ -70,6 +74,10 @@ fn document(client: &Client, made: Option<&SecretString>) -> anyhow::Result<Valu
     let mut document = serde_json::to_value(&client.metadata)?;
     document["client_id"] = json!(client.id);
     document["client_id_issued_at"] = json!(client.created_at.secs());
+    document["verified"] = json!(client.is_verified());
+    if let Some(registration) = &client.registration {
+        document["registered_by"] = json!(registration.by);
+    }
     document["disabled"] = json!(client.is_disabled());
     if client.metadata.token_endpoint_auth_method.secret() != SecretForm::None {
         document["client_secret_expires_at"] = json!(0);

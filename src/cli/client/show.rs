@@ -17,17 +17,26 @@ pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
         return Ok("No client is registered yet. Register one with grantor client create.\n".into());
     }
     let rows: Vec<_> = clients.iter().map(row).collect();
-    Ok(output::table(["ID", "NAME", "TYPE", "GRANTS", "DISABLED"], &rows))
+    Ok(output::table(["ID", "NAME", "TYPE", "GRANTS", "REGISTERED BY", "DISABLED"], &rows))
 }
 
-fn row(client: &Client) -> [String; 5] {
+fn row(client: &Client) -> [String; 6] {
     [
         client.id.to_string(),
         client.metadata.client_name.clone(),
         kind(client).to_owned(),
         joined(&client.metadata.grant_types, " "),
+        registered_by(client),
         client.disabled_at.map(instant).unwrap_or_default(),
     ]
+}
+
+fn registered_by(client: &Client) -> String {
+    match &client.registration {
+        None => "administrator".to_owned(),
+        Some(registration) if registration.verified => format!("{}, verified", registration.by),
+        Some(registration) => registration.by.clone(),
+    }
 }
 
 pub async fn show(admin: &Admin, id: &ClientId, json: bool) -> anyhow::Result<String> {
@@ -42,6 +51,7 @@ pub async fn show(admin: &Admin, id: &ClientId, json: bool) -> anyhow::Result<St
         ("name", metadata.client_name.clone()),
         ("type", kind(&client).to_owned()),
         ("home page", metadata.client_uri.clone().unwrap_or_default()),
+        ("registered by", registered_by(&client)),
         ("disabled", client.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
         ("authenticates by", metadata.token_endpoint_auth_method.to_string()),
         ("grants", joined(&metadata.grant_types, " ")),

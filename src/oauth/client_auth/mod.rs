@@ -24,6 +24,17 @@ pub struct Presented<'a> {
     pub params: &'a Params,
 }
 
+/// The methods that can work here: those with certificates need somebody who asks for them.
+pub fn methods(cx: &Context) -> impl Iterator<Item = AuthMethod> {
+    let certificates = cx.config.takes_client_certificates();
+    let authorities = certificates && cx.config.tls.client_ca.is_some();
+    AuthMethod::ALL.into_iter().filter(move |method| match method {
+        AuthMethod::TlsClientAuth => authorities,
+        AuthMethod::SelfSignedTlsClientAuth => certificates,
+        _ => true,
+    })
+}
+
 /// How a client identified itself.
 enum Proof {
     /// By its id alone.

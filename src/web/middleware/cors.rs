@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::store::Store;
 use crate::web::extract::{DPOP, DPOP_NONCE};
@@ -29,5 +29,16 @@ pub fn layer(store: Store) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, DPOP])
         .expose_headers([WWW_AUTHENTICATE, DPOP_NONCE])
+        .max_age(Duration::from_secs(600))
+}
+
+/// For open registration: a page has no registered origin before it has registered. What it needs is in the request, so
+/// the origin proves nothing that anybody could not have.
+pub fn anybody() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
         .max_age(Duration::from_secs(600))
 }

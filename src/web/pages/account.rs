@@ -36,6 +36,8 @@ struct ApplicationView {
     host: Option<String>,
     permissions: Vec<String>,
     since: String,
+    /// Where a sign-in there begins (OpenID Connect Core §4).
+    open: Option<String>,
 }
 
 struct SessionView {
@@ -57,6 +59,10 @@ impl ApplicationView {
             host: client.and_then(|client| client.metadata.redirect_uris.first()).map(RedirectUri::display_host),
             permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
             since: day(consent.granted_at),
+            open: client
+                .filter(|client| !client.is_disabled())
+                .and_then(|client| client.metadata.initiate_login_uri.as_ref())
+                .map(|uri| respond::with_query(uri, &[("iss", services.config.server.issuer.as_str())])),
         }
     }
 }

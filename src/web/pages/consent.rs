@@ -9,7 +9,8 @@ use super::words::{ScopeView, in_reading_order, scope_words, span};
 use super::{ClientView, Site, forged};
 use crate::oauth::authorize::{NeedConsent, Step};
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::types::redirect_uri::Destination;
+use crate::types::Client;
+use crate::types::redirect_uri::{self, Destination};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::Waiting;
@@ -31,6 +32,15 @@ struct ConsentPage {
     scopes: Vec<ScopeView>,
     duration: String,
     return_to: String,
+    links: Vec<LinkView>,
+}
+
+/// A page of the client's own about itself.
+struct LinkView {
+    label: &'static str,
+    uri: String,
+    /// Of an unverified client the page says where it leads: the label is not enough to trust.
+    host: Option<String>,
 }
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
@@ -40,9 +50,12 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         return Ok(respond::see_other(&services.path(&waiting.resume_at())));
     };
     let csrf = browser.csrf(&services).await?;
-    let page = page(&services, csrf, &waiting, &need);
+    let mut page = page(&services, csrf, &waiting, &need);
+    let image = page.client.logo.as_deref().and_then(redirect_uri::origin);
+    // A logo that the policy cannot name would only be a broken picture.
+    page.client.logo = page.client.logo.filter(|_| image.is_some());
     let form_action = Some(waiting.validated.target.form_action());
-    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, ..Policy::default() }))
+    Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, image, ..Policy::default() }))
 }
 
 pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
@@ -65,13 +78,18 @@ pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(p
 
 fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent) -> ConsentPage {
     let (client, target) = (&waiting.validated.client, &waiting.validated.target);
+    let verified = client.is_verified();
     ConsentPage {
         site: Site::of(services),
         csrf,
         request: waiting.pending.id.to_string(),
-        client: ClientView::of(client, target),
-        // Every client is registered by an administrator.
-        verified: true,
+        // The picture of a client that nobody has checked is not loaded: it could be that of another, and whoever serves
+        // it would see who reads this page, and when.
+        client: ClientView {
+            logo: client.metadata.logo_uri.clone().filter(|_| verified),
+            ..ClientView::of(client, target)
+        },
+        verified,
         local: client.is_public() && target.destination() != Destination::Web,
         username: need.user.username.clone(),
         scopes: in_reading_order(&need.scope)
@@ -84,5 +102,22 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
             "Until you sign out or withdraw it.".to_owned()
         },
         return_to: target.display_host(),
+        links: links(client),
     }
+}
+
+/// What the client says of itself elsewhere (OpenID Connect Dynamic Client Registration §2).
+fn links(client: &Client) -> Vec<LinkView> {
+    let metadata = &client.metadata;
+    let pages = [
+        ("About this application", &metadata.client_uri),
+        ("Privacy policy", &metadata.policy_uri),
+        ("Terms of service", &metadata.tos_uri),
+    ];
+    let link = |label, uri: &String| LinkView {
+        label,
+        uri: uri.clone(),
+        host: (!client.is_verified()).then(|| redirect_uri::display_host(uri)),
+    };
+    pages.into_iter().filter_map(|(label, uri)| uri.as_ref().map(|uri| link(label, uri))).collect()
 }

@@ -38,7 +38,8 @@ pub struct ClientView {
     /// Where it returns to, or lives.
     pub host: String,
     pub initial: String,
-    pub uri: Option<String>,
+    /// Only where the policy of the page lets it be loaded.
+    pub logo: Option<String>,
 }
 
 impl ClientView {
@@ -53,7 +54,7 @@ impl ClientView {
             name: metadata.client_name.clone(),
             host: metadata.redirect_uris.first().map(RedirectUri::display_host).unwrap_or_default(),
             initial: initial(&metadata.client_name),
-            uri: metadata.client_uri.clone(),
+            logo: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod demo;
 mod flow;
 mod pages;
+mod registration;
 mod sign_out;
 
 use std::collections::HashMap;

@@ -19,8 +19,8 @@ fn a_client_lives_from_create_to_delete() {
     assert_eq!(
         lines,
         [
-            "ID   NAME      TYPE          GRANTS                            DISABLED",
-            "web  Web shop  confidential  authorization_code refresh_token",
+            "ID   NAME      TYPE          GRANTS                            REGISTERED BY  DISABLED",
+            "web  Web shop  confidential  authorization_code refresh_token  administrator",
         ]
     );
 
@@ -98,6 +98,7 @@ fn json_is_the_client_information_response_of_rfc_7591() {
         "client_id_issued_at": issued_at,
         "client_secret_expires_at": 0,
         "disabled": false,
+        "verified": true,
         "client_name": "Everything",
         "client_uri": "https://app.example",
         "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"],

@@ -5,4 +5,5 @@ mod keys;
 mod live;
 mod place;
 mod refusals;
+mod registration;
 mod users;

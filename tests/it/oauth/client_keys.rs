@@ -39,6 +39,7 @@ fn client(jwks: Option<Value>, jwks_uri: Option<String>) -> Client {
         created_at: at(0),
         updated_at: at(0),
         disabled_at: None,
+        registration: None,
     }
 }
 

@@ -40,7 +40,6 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
     // §2, and Discovery §3: REQUIRED
     for member in [
         "authorization_endpoint",
-        "tls_client_certificate_bound_access_tokens",
         "token_endpoint",
         "jwks_uri",
         "response_types_supported",
@@ -87,6 +86,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "revocation_endpoint_auth_signing_alg_values_supported",
         "scopes_supported",
         "subject_types_supported",
+        "tls_client_certificate_bound_access_tokens",
         "token_endpoint",
         "token_endpoint_auth_methods_supported",
         "token_endpoint_auth_signing_alg_values_supported",

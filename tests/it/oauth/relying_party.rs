@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata, CoreUserInfoClaims};
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreClientRegistrationRequest, CoreProviderMetadata, CoreUserInfoClaims,
+};
+use openidconnect::registration::EmptyAdditionalClientMetadata;
 use openidconnect::{
     AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, RedirectUrl, RevocationUrl, Scope, TokenResponse,
@@ -14,7 +17,11 @@ use crate::support::app::PASSWORD;
 use crate::support::party::{REDIRECT_URI, SECRET};
 use crate::support::{Page, Person, TestApp};
 
-each_database!(an_unmodified_relying_party_finds_everything_as_it_expects, a_public_relying_party_needs_no_secret);
+each_database!(
+    an_unmodified_relying_party_finds_everything_as_it_expects,
+    a_public_relying_party_needs_no_secret,
+    a_relying_party_registers_itself
+);
 
 type Fetched = Pin<Box<dyn Future<Output = Result<HttpResponse, reqwest::Error>> + Send>>;
 
@@ -128,4 +135,31 @@ async fn a_public_relying_party_needs_no_secret(app: TestApp) {
     let id_token = tokens.id_token().expect("an ID token");
     id_token.claims(&client.id_token_verifier(), &nonce).expect("it verifies");
     assert!(tokens.refresh_token().is_none(), "offline_access was not asked");
+}
+
+async fn a_relying_party_registers_itself(app: TestApp) {
+    let app = app.another(super::registration::OPEN).await;
+    app.user("ada").await;
+    let http = fetcher(&app.http);
+    let issuer = IssuerUrl::new(app.issuer().to_owned()).expect("a URL");
+    let metadata = CoreProviderMetadata::discover_async(issuer, &http).await.expect("discovery");
+
+    let redirect = RedirectUrl::new(REDIRECT_URI.to_owned()).expect("a URL");
+    let request = CoreClientRegistrationRequest::new(vec![redirect.clone()], EmptyAdditionalClientMetadata {});
+    let endpoint = metadata.registration_endpoint().expect("registration is open").clone();
+    let registered = request.register_async(&endpoint, &http).await.expect("a registration");
+    assert_eq!(*registered.redirect_uris(), vec![redirect.clone()]);
+    assert!(registered.registration_access_token().is_some() && registered.registration_client_uri().is_some());
+
+    let (id, secret) = (registered.client_id().clone(), registered.client_secret().cloned());
+    let client = CoreClient::from_provider_metadata(metadata, id, secret).set_redirect_uri(redirect);
+    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    let (url, _, nonce) = client
+        .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
+        .set_pkce_challenge(challenge)
+        .url();
+    let code = signs_in_and_allows(&app.person(), url.as_str()).await.code();
+    let exchange = client.exchange_code(AuthorizationCode::new(code)).expect("a token endpoint");
+    let tokens = exchange.set_pkce_verifier(verifier).request_async(&http).await.expect("tokens");
+    tokens.id_token().expect("an ID token").claims(&client.id_token_verifier(), &nonce).expect("it verifies");
 }

@@ -73,6 +73,7 @@ impl<'a> Builder<'a> {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            registration: None,
         };
         let ring = KeyRing::parse(self.app.config.seal.keys.as_ref().expect("a key ring").expose_secret());
         client_secret::keep(&mut client, &SECRET.into(), &ring.expect("a key ring"), &SystemRandom::new())

@@ -11,6 +11,7 @@ mod health;
 mod issuer_path;
 mod log;
 mod memory;
+mod registration;
 mod sessions;
 mod shutdown;
 mod sign_in;

@@ -1,12 +1,14 @@
 //! Registered clients.
 
+mod rules;
+
 use std::net::IpAddr;
 use std::ops::Not;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::redirect_uri::{self, Destination};
+use super::redirect_uri::Destination;
 use super::{
     Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, RedirectUri, Scope, SubjectType, Timestamp,
 };
@@ -23,6 +25,27 @@ pub struct Client {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub disabled_at: Option<Timestamp>,
+    /// How it registered itself; `None` when an administrator made it.
+    pub registration: Option<Registration>,
+}
+
+/// The registration of a client that no administrator made (RFC 7591).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// By what right: the initial access token, or none.
+    pub by: String,
+    /// Whether an administrator answers for what people are shown of it.
+    pub verified: bool,
+    /// SHA-256 of the registration access token, by which the client manages its registration (RFC 7592).
+    pub token_hash: [u8; 32],
+}
+
+/// `application_type` (OpenID Connect Dynamic Client Registration §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    Web,
+    Native,
 }
 
 /// What is registered of a client, under the names of RFC 7591 §2 where it has them.
@@ -31,6 +54,27 @@ pub struct ClientMetadata {
     pub client_name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<String>,
+    /// How to reach those who run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_type: Option<ApplicationType>,
+    /// Where a sign-in at the client can be begun from here (OpenID Connect Core §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiate_login_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_version: Option<String>,
+    /// RFC 7591 §2.3; given back as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<String>,
     #[serde(default)]
     pub redirect_uris: Vec<RedirectUri>,
     /// OpenID Connect RP-Initiated Logout §3.1.
@@ -125,6 +169,15 @@ impl Default for ClientMetadata {
         Self {
             client_name: String::new(),
             client_uri: None,
+            logo_uri: None,
+            policy_uri: None,
+            tos_uri: None,
+            contacts: Vec::new(),
+            application_type: None,
+            initiate_login_uri: None,
+            software_id: None,
+            software_version: None,
+            software_statement: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,
@@ -170,6 +223,11 @@ const fn default_id_token_alg() -> Algorithm {
 impl Client {
     pub fn is_public(&self) -> bool {
         self.metadata.token_endpoint_auth_method == AuthMethod::None
+    }
+
+    /// Whether an administrator made it, or answers for it.
+    pub fn is_verified(&self) -> bool {
+        self.registration.as_ref().is_none_or(|registration| registration.verified)
     }
 
     pub fn is_disabled(&self) -> bool {
@@ -228,68 +286,6 @@ impl ClientMetadata {
         Ok(())
     }
 
-    /// Holds what belongs together, together.
-    ///
-    /// # Errors
-    /// In words, naming the member and what to do.
-    pub fn validate(&self) -> Result<(), String> {
-        let name = self.client_name.trim();
-        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err("client_name must have 1 to 100 characters, and no control characters".into());
-        }
-        let uses = |grant| self.grant_types.contains(&grant);
-        if uses(GrantType::AuthorizationCode) && self.redirect_uris.is_empty() {
-            return Err("the authorization_code grant needs at least one redirect URI".into());
-        }
-        if uses(GrantType::RefreshToken) && !uses(GrantType::AuthorizationCode) && !uses(GrantType::DeviceCode) {
-            return Err("the refresh_token grant needs the authorization_code or device_code grant beside it".into());
-        }
-        let public = self.token_endpoint_auth_method == AuthMethod::None;
-        // RFC 6749 §4.4: "MUST only be used by confidential clients".
-        if public && uses(GrantType::ClientCredentials) {
-            return Err("a public client cannot use the client_credentials grant".into());
-        }
-        // RFC 7662 §2.1: the endpoint must be protected.
-        if public && self.resource_server {
-            return Err("a resource server must authenticate, so it cannot be a public client".into());
-        }
-        if public && self.pkce == Some(PkcePolicy::Optional) {
-            return Err("PKCE is always required of public clients".into());
-        }
-        if let Some(default) = &self.default_scope
-            && !default.is_within(&self.scope)
-        {
-            return Err("default_scope must be within scope".into());
-        }
-        if !self.id_token_signed_response_alg.is_asymmetric() {
-            return Err("id_token_signed_response_alg must be an asymmetric algorithm".into());
-        }
-        if self.request_object_signing_alg.is_some_and(|alg| !alg.is_asymmetric()) {
-            return Err("request_object_signing_alg must be an asymmetric algorithm".into());
-        }
-        if self.require_signed_request_object && self.jwks.is_none() && self.jwks_uri.is_none() {
-            return Err("require_signed_request_object needs the client's keys: register jwks or jwks_uri".into());
-        }
-        // JARM §3: "The algorithm none is not allowed"; a secret would have to be kept in clear.
-        if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
-            return Err("authorization_signed_response_alg must be an asymmetric algorithm".into());
-        }
-        self.validate_keys()?;
-        if let Some(uri) = &self.client_uri
-            && !(uri.starts_with("https://") && url::Url::parse(uri).is_ok())
-        {
-            return Err("client_uri must be an https URL".into());
-        }
-        self.validate_logout()?;
-        self.validate_subject()?;
-        let lifetimes =
-            [self.access_token_lifetime, self.refresh_token_idle_lifetime, self.refresh_token_absolute_lifetime];
-        if lifetimes.into_iter().flatten().any(|lifetime| lifetime < Duration::from_secs(1)) {
-            return Err("a token lifetime must be at least one second".into());
-        }
-        Ok(())
-    }
-
     /// The name that its certificate must have, when that is a single one.
     pub fn certificate_name(&self) -> Option<CertificateName> {
         let mut names = self.certificate_names();
@@ -305,65 +301,6 @@ impl ClientMetadata {
             self.tls_client_auth_san_email.clone().map(CertificateName::SanEmail),
         ];
         texts.into_iter().flatten().collect()
-    }
-
-    /// Keys, and what needs them. Whether the keys are sound is for `oauth::client_keys` to say.
-    fn validate_keys(&self) -> Result<(), String> {
-        // RFC 7591 §2: "MUST NOT both be present".
-        if self.jwks.is_some() && self.jwks_uri.is_some() {
-            return Err("a client has jwks or jwks_uri, not both".into());
-        }
-        if let Some(uri) = &self.jwks_uri {
-            // Over http too, where outgoing.allow lets it be fetched at all.
-            let known = url::Url::parse(uri).is_ok_and(|uri| matches!(uri.scheme(), "https" | "http"));
-            if !known || uri.contains('#') {
-                return Err("jwks_uri must be an https URL without a fragment".into());
-            }
-        }
-        let method = self.token_endpoint_auth_method;
-        let has_keys = matches!(method, AuthMethod::PrivateKeyJwt | AuthMethod::SelfSignedTlsClientAuth);
-        if has_keys && self.jwks.is_none() && self.jwks_uri.is_none() {
-            return Err(format!("{method} needs the client's public keys: set jwks or jwks_uri"));
-        }
-        // RFC 8705 §2.1.2: "MUST use exactly one".
-        if self.certificate_names().len() > 1
-            || (method == AuthMethod::TlsClientAuth && self.certificate_name().is_none())
-        {
-            return Err("tls_client_auth needs exactly one of tls_client_auth_subject_dn, tls_client_auth_san_dns, \
-                        tls_client_auth_san_uri, tls_client_auth_san_ip and tls_client_auth_san_email"
-                .into());
-        }
-        if let Some(algorithm) = self.token_endpoint_auth_signing_alg
-            && !method.algorithms().contains(&algorithm)
-        {
-            return Err(format!("token_endpoint_auth_signing_alg {algorithm} does not go with {method}"));
-        }
-        Ok(())
-    }
-
-    fn validate_logout(&self) -> Result<(), String> {
-        // Back-Channel Logout §2.2, Front-Channel Logout §2: absolute, without a fragment. Over http the first is for
-        // confidential clients, and goes to addresses alone that outgoing.allow names.
-        let url = |uri: &str| {
-            url::Url::parse(uri).ok().filter(|url| url.has_host() && url.username().is_empty() && !uri.contains('#'))
-        };
-        let confidential = self.token_endpoint_auth_method != AuthMethod::None;
-        let may_be_told =
-            |uri: &str| url(uri).is_some_and(|url| url.scheme() == "https" || (confidential && url.scheme() == "http"));
-        if self.backchannel_logout_uri.as_deref().is_some_and(|uri| !may_be_told(uri)) {
-            return Err("backchannel_logout_uri must be an https URL without a fragment".into());
-        }
-        // Front-Channel Logout §2: "The domain, port, and scheme of this URL MUST be the same as that of a registered
-        // Redirection URI value."
-        let is_at_home = |uri: &str| {
-            url(uri).is_some() && self.redirect_uris.iter().any(|own| own.origin() == redirect_uri::origin(uri))
-        };
-        if self.frontchannel_logout_uri.as_deref().is_some_and(|uri| !is_at_home(uri)) {
-            return Err(
-                "frontchannel_logout_uri must have no fragment, and scheme, host and port of a redirect URI".into()
-            );
-        }
-        Ok(())
     }
 }
 
