@@ -206,7 +206,9 @@ impl Store {
     async fn read(&self, reader: &mut Reader) -> Result<(), Fault> {
         let silent = |_| Fault::unavailable(anyhow!("the database was silent for {READING_LIMIT:?}"));
         let read = timeout(READING_LIMIT, self.read_from(reader)).await.map_err(silent).flatten();
-        self.readings().fetch_add(1, Ordering::AcqRel);
+        if read.is_err() {
+            self.failed_readings().fetch_add(1, Ordering::AcqRel);
+        }
         read
     }
 
@@ -270,15 +272,17 @@ impl Store {
         if self.is_fresh() {
             return Ok(());
         }
-        let before = self.readings().load(Ordering::Acquire);
+        let (asked_at, failed) = (self.now(), self.failed_readings().load(Ordering::Acquire));
         let mut reader = self.reader().lock().await;
         if self.is_fresh() {
             return Ok(());
         }
-        if self.readings().load(Ordering::Acquire) == before {
+        // A reading that began after the question has the answer, however long it took.
+        if reader.position.as_ref().is_none_or(|position| position.read_at < asked_at) {
+            if self.failed_readings().load(Ordering::Acquire) != failed {
+                return Err(Fault::unavailable(anyhow!("the change feed could not be read a moment ago")));
+            }
             self.read(&mut reader).await?;
-        } else if !self.lacks_keys() {
-            return Err(Fault::unavailable(anyhow!("the change feed could not be read a moment ago")));
         }
         // Whoever loads the keys reads first.
         drop(reader);

@@ -92,7 +92,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     live: Live,
     reader: Mutex<Reader>,
-    readings: AtomicU64,
+    failed_readings: AtomicU64,
     caches: Caches,
     keys_changed: watch::Sender<u64>,
     keys_loaded: watch::Sender<u64>,
@@ -162,7 +162,7 @@ impl Store {
             clock,
             live: Live::new(),
             reader: Mutex::default(),
-            readings: AtomicU64::new(0),
+            failed_readings: AtomicU64::new(0),
             caches: Caches::new(),
             keys_changed: watch::Sender::new(0),
             keys_loaded: watch::Sender::new(0),
@@ -267,9 +267,9 @@ impl Store {
         &self.0.reader
     }
 
-    /// Counts the readings of the feed that have ended, well or not.
-    fn readings(&self) -> &AtomicU64 {
-        &self.0.readings
+    /// Counts the readings of the feed that came to nothing.
+    fn failed_readings(&self) -> &AtomicU64 {
+        &self.0.failed_readings
     }
 
     fn location(&self) -> &Location {
