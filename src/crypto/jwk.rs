@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::hash::sha256_base64url;
 use super::provider;
-use crate::types::{Algorithm, json};
+use crate::types::{Algorithm, KeyEncryption, json};
 
 /// More than any client has, in all states of rotation.
 const MOST_KEYS: usize = 32;
@@ -81,6 +81,13 @@ impl JwkSet {
 
     pub fn keys(&self) -> &[PublicKey] {
         &self.0
+    }
+
+    /// The key that something is encrypted to: one that says that it is for that before one that says nothing.
+    pub fn encrypting(&self, algorithm: KeyEncryption) -> Option<&PublicKey> {
+        let mut fitting: Vec<_> = self.0.iter().filter(|key| key.encrypts(algorithm)).collect();
+        fitting.sort_by_key(|key| key.purpose.is_none());
+        fitting.first().copied()
     }
 
     pub fn has(&self, kid: &str) -> bool {
@@ -171,6 +178,25 @@ impl PublicKey {
         fits && self.is_for("sig", "verify") && self.algorithm().is_none_or(|own| own == algorithm.as_str())
     }
 
+    /// Whether something can be encrypted to it by this algorithm (RFC 7517 §4.2, §4.3, §4.4).
+    pub fn encrypts(&self, algorithm: KeyEncryption) -> bool {
+        let (fits, operations): (bool, &[&str]) = match self.material {
+            Material::Rsa { .. } => (algorithm == KeyEncryption::RsaOaep256, &["encrypt", "wrapKey"]),
+            // The operations are those of the private half: browsers write none for the public one.
+            Material::P256 { .. } | Material::P384 { .. } => {
+                (algorithm != KeyEncryption::RsaOaep256, &["deriveKey", "deriveBits"])
+            }
+            Material::Ed25519 { .. } => (false, &[]),
+        };
+        let is_for = |own: &Vec<String>| {
+            let no_own = own.is_empty() && algorithm != KeyEncryption::RsaOaep256;
+            no_own || own.iter().any(|own| operations.contains(&own.as_str()))
+        };
+        fits && self.purpose.as_deref().is_none_or(|own| own == "enc")
+            && self.operations.as_ref().is_none_or(is_for)
+            && self.algorithm().is_none_or(|own| own == algorithm.as_str())
+    }
+
     /// RFC 7638, with SHA-256.
     pub fn thumbprint(&self) -> String {
         // The required members in the order of their names, which is that of `Map`, without spaces.
@@ -225,6 +251,15 @@ impl Material {
             ("EC" | "OKP", None) => return Err(JwkError::Member("crv")),
             _ => return Err(JwkError::Unknown),
         })
+    }
+
+    /// An RSA key with its type, as certificates have it (RFC 5280 §4.1.2.7, RFC 8017 §A.1).
+    pub(super) fn rsa_public_key_info(&self) -> Option<Vec<u8>> {
+        // rsaEncryption, 1.2.840.113549.1.1.1, without parameters.
+        const TYPE: [u8; 15] = [0x30, 13, 0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0];
+        // A string of bits, of which none is left over.
+        let bits = der(0x03, &[&[0], &self.subject_public_key()[..]].concat());
+        matches!(self, Self::Rsa { .. }).then(|| der(0x30, &[&TYPE[..], &bits].concat()))
     }
 
     /// What a certificate holds as its `subjectPublicKey` (RFC 5480 §2.2, RFC 8017 §A.1.1, RFC 8410 §4).

@@ -14,12 +14,14 @@
 //! | `certificate` | certificates of clients: whom they name, and who vouches for them             |
 //! | `jwk`        | public keys of others, parsed strictly                                         |
 //! | `jws`        | signed JWTs of others: assertions, request objects, proofs                     |
+//! | `jwe`        | what one client alone can read                                                 |
 //! | `provider`   | aws-lc for the `jsonwebtoken` crate, which parses headers and verifies         |
 //!
 //! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
 
 pub mod certificate;
 pub mod hash;
+pub mod jwe;
 pub mod jwk;
 pub mod jws;
 pub mod jwt;

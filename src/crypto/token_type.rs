@@ -11,6 +11,8 @@ pub enum TokenType {
     IdToken,
     /// JARM §2.1, which gives it no name; clients expect the general one. We sign it and never read it.
     AuthorizationResponse,
+    /// OIDC Core §5.3.2, which gives it no name either. We sign it and never read it.
+    UserInfo,
     /// Ours alone: nobody else reads it.
     RefreshToken,
     /// OIDC Back-Channel Logout §2.4.
@@ -18,14 +20,20 @@ pub enum TokenType {
 }
 
 impl TokenType {
-    pub(super) const ALL: [Self; 5] =
-        [Self::AccessToken, Self::IdToken, Self::AuthorizationResponse, Self::RefreshToken, Self::LogoutToken];
+    pub(super) const ALL: [Self; 6] = [
+        Self::AccessToken,
+        Self::IdToken,
+        Self::AuthorizationResponse,
+        Self::UserInfo,
+        Self::RefreshToken,
+        Self::LogoutToken,
+    ];
 
     /// The `typ` of its header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "at+jwt",
-            Self::IdToken | Self::AuthorizationResponse => "JWT",
+            Self::IdToken | Self::AuthorizationResponse | Self::UserInfo => "JWT",
             Self::RefreshToken => "rt+jwt",
             Self::LogoutToken => "logout+jwt",
         }
@@ -38,7 +46,7 @@ impl TokenType {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
             _ => typ,
         };
-        self != Self::AuthorizationResponse && short.eq_ignore_ascii_case(self.as_str())
+        !matches!(self, Self::AuthorizationResponse | Self::UserInfo) && short.eq_ignore_ascii_case(self.as_str())
     }
 
     /// Those that are read again.

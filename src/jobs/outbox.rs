@@ -99,7 +99,7 @@ impl Outbox {
         // As it is registered now: the address may have changed since.
         let known = self.store.client(client).await?.filter(|client| !client.is_disabled());
         let Some((client, uri)) = known.as_deref().and_then(address) else { return Ok(Outcome::Moot) };
-        let token = back_channel::token(&self.context(), client, session, user)?;
+        let token = back_channel::token(&self.context(), client, session, user).await?;
         let outcome =
             judged(self.outgoing.post_form(uri, &[("logout_token", &token)]).await.map(|answer| answer.status));
         match &outcome {

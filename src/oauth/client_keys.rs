@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use super::client_secret;
 use crate::crypto::jwk::JwkError;
 use crate::crypto::jws::{JwsError, Unverified};
-use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, Random, certificate, hash};
+use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, PublicKey, Random, certificate, hash};
 use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
-use crate::types::{Client, ClientMetadata, Fault, Timestamp};
+use crate::types::{Client, ClientMetadata, Fault, KeyEncryption, Timestamp};
 
 /// Why a client's signature does not count: words for its developer, but for `Fetch`, which goes to our log alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,8 @@ pub enum ClientKeysError {
     Fetch(#[from] OutgoingError),
     #[error("{0}")]
     Jws(#[from] JwsError),
+    #[error("no key of the client is for {0}: it needs one with the use enc")]
+    NotFor(KeyEncryption),
 }
 
 /// The keys of all clients; those that clients publish themselves are remembered for a while.
@@ -53,6 +55,24 @@ impl ClientKeys {
             (None, Some(uri)) => Ok(self.published.get(uri, now).await?),
             (None, None) => Err(ClientKeysError::None),
         }
+    }
+
+    /// The key that something is encrypted to. As in `verify`, it is looked for in a newer set too.
+    ///
+    /// # Errors
+    /// When there is none, or the keys cannot be had.
+    pub async fn encrypting(
+        &self,
+        client: &Client,
+        algorithm: KeyEncryption,
+        now: Timestamp,
+    ) -> Result<PublicKey, ClientKeysError> {
+        let keys = self.of(client, now).await?;
+        let keys = match &client.metadata.jwks_uri {
+            Some(uri) if keys.encrypting(algorithm).is_none() => self.published.newer(uri, &keys, now).await?,
+            _ => keys,
+        };
+        keys.encrypting(algorithm).cloned().ok_or(ClientKeysError::NotFor(algorithm))
     }
 
     /// Whether an authority that is configured vouches for a certificate.
@@ -138,6 +158,9 @@ pub fn check(metadata: &ClientMetadata) -> Result<(), String> {
     let keys = JwkSet::from_value(jwks).map_err(|why| format!("jwks: {why}"))?;
     if keys.keys().is_empty() {
         return Err("jwks: it has no key of a type that is known here: RSA, P-256, P-384 or Ed25519".to_owned());
+    }
+    if let Some(algorithm) = metadata.protection.key_encryptions().find(|own| keys.encrypting(*own).is_none()) {
+        return Err(format!("jwks: {}", ClientKeysError::NotFor(algorithm)));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ struct Key {
 }
 
 enum Half {
-    Signing(SigningKey),
+    Signing(Box<SigningKey>),
     /// All that is left of a key that is gone.
     Verifying(VerifyingKey),
 }
@@ -224,7 +224,7 @@ fn unseal(sealed: &[SealedKey], ring: &KeyRing) -> Result<Vec<Key>, Fault> {
             ))
         })?;
         let signing = SigningKey::parse(key.id.clone(), key.algorithm, &material).map_err(Fault::internal)?;
-        Ok(Key { life: key.into(), half: Half::Signing(signing) })
+        Ok(Key { life: key.into(), half: Half::Signing(Box::new(signing)) })
     };
     sealed.iter().map(open).collect()
 }
@@ -260,7 +260,7 @@ mod tests {
                 retired_at: retired_at.map(at),
                 gone: false,
             },
-            half: Half::Signing(SigningKey::parse(kid.to_owned(), ALGORITHM, &material).unwrap()),
+            half: Half::Signing(Box::new(SigningKey::parse(kid.to_owned(), ALGORITHM, &material).unwrap())),
         };
         KeySet::new(lives.iter().map(key).collect())
     }

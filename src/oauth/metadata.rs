@@ -8,7 +8,7 @@ use super::{Context, authorize, client_auth, dpop, scope};
 use crate::config::registration::Mode;
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
-use crate::types::{Algorithm, AuthMethod, GrantType, ResponseMode, SubjectType};
+use crate::types::{Algorithm, AuthMethod, ContentEncryption, GrantType, KeyEncryption, ResponseMode, SubjectType};
 
 /// One document for both well-known addresses.
 pub fn document(cx: &Context) -> Value {
@@ -101,6 +101,11 @@ fn people(cx: &Context) -> Value {
         "claim_types_supported": ["normal"],
         "subject_types_supported": SubjectType::ALL.map(SubjectType::as_str),
         "id_token_signing_alg_values_supported": signing_algorithms(cx),
+        "id_token_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
+        "id_token_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
+        "userinfo_signing_alg_values_supported": signing_algorithms(cx),
+        "userinfo_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
+        "userinfo_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
         "acr_values_supported": [ACR_SINGLE_FACTOR],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "display_values_supported": ["page"],

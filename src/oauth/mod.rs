@@ -27,6 +27,7 @@
 //! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
 //! | OpenID Connect Core §8 (subjects) | `subjects` |
 //! | RFC 7591, RFC 7592, OpenID Connect Dynamic Client Registration | `register/` |
+//! | OpenID Connect Core §10.2 (encryption), RFC 7516 | `encryption` |
 //! | OpenID Connect RP-Initiated Logout | `logout/` |
 //! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
@@ -36,6 +37,7 @@ pub mod client_keys;
 pub mod client_secret;
 pub mod device;
 pub mod dpop;
+pub mod encryption;
 pub mod engine;
 pub mod error;
 pub mod grants;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
 use super::grants::{authorization_code, client_credentials, device_code, refresh_token};
-use super::{Context, Error, resource};
+use super::{Context, Error, encryption, resource};
 use crate::types::{Client, GrantType, Params, Scope, SenderKey};
 
 /// A token request: one variant a grant, parsed by the grant's own file.
@@ -60,6 +60,9 @@ pub async fn token(
         return Err(unauthorized_client(format!("the client is not registered for the grant type {grant}")).into());
     }
     resource::check(cx, params)?;
+    if grant != GrantType::ClientCredentials {
+        encryption::ready(cx, client).await?;
+    }
     match TokenRequest::parse(grant, params)? {
         TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request, sender).await,
         TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request, sender).await,

@@ -48,15 +48,15 @@ pub fn api<T: Serialize>(outcome: Result<T, Error>, request: &HeaderMap) -> Resp
 
 /// What a bearer token opens (RFC 6750 §3).
 pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
-    challenged(outcome, "Bearer ")
+    challenged(outcome.map(Json), "Bearer ")
 }
 
 /// What a token opens that may be bound to a key.
-pub fn protected<T: Serialize>(outcome: Result<T, Error>, scheme: Scheme) -> Response {
+pub fn protected<T: IntoResponse>(outcome: Result<T, Error>, scheme: Scheme) -> Response {
     if scheme == Scheme::Dpop {
         return challenged(outcome, &format!("{}, ", dpop_challenge()));
     }
-    let mut response = bearer(outcome);
+    let mut response = challenged(outcome, "Bearer ");
     if response.status() == StatusCode::UNAUTHORIZED {
         offer_dpop(&mut response);
     }
@@ -64,9 +64,9 @@ pub fn protected<T: Serialize>(outcome: Result<T, Error>, scheme: Scheme) -> Res
 }
 
 /// The answer, or a challenge that begins like this.
-fn challenged<T: Serialize>(outcome: Result<T, Error>, challenge: &str) -> Response {
+fn challenged<T: IntoResponse>(outcome: Result<T, Error>, challenge: &str) -> Response {
     match outcome {
-        Ok(answer) => no_store(Json(answer).into_response()),
+        Ok(answer) => no_store(answer.into_response()),
         Err(Error::Fault(fault)) => self::fault(&fault),
         Err(Error::Refused(error)) => {
             let status = match error.code {

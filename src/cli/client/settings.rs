@@ -105,19 +105,11 @@ pub fn check(metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
         let most = humantime::format_duration(ACCESS_TOKEN_CEILING);
         bail!("an access token lives at most {most}: take a shorter --access-token-lifetime");
     }
-    let algorithm = metadata.id_token_signed_response_alg;
-    if !admin.config.keys.algorithms.contains(&algorithm) {
+    let known = &admin.config.keys.algorithms;
+    if let Some((algorithm, what)) = metadata.signatures().find(|(own, _)| !known.contains(own)) {
         bail!(
-            "this server has no {algorithm} key to sign ID tokens with: add it to keys.algorithms in the configuration \
-             (and name the file here with --config), or take another --id-token-alg"
-        );
-    }
-    if let Some(algorithm) = metadata.authorization_signed_response_alg
-        && !admin.config.keys.algorithms.contains(&algorithm)
-    {
-        bail!(
-            "this server has no {algorithm} key to sign authorization responses with: add it to keys.algorithms in the \
-             configuration, or take another authorization_signed_response_alg"
+            "this server has no {algorithm} key to sign {what} with: add it to keys.algorithms in the configuration (and \
+             name the file here with --config), or take another algorithm"
         );
     }
     Ok(())

@@ -6,9 +6,9 @@ pub mod refresh_token;
 
 use serde_json::{Map, Value};
 
-use super::Context;
 use super::scope::OPENID;
 use super::token::TokenResponse;
+use super::{Context, encryption};
 use crate::store::{Grant, RefreshTerms};
 use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, user};
 
@@ -52,7 +52,9 @@ pub async fn for_grant(
     let access = access_token::for_grant(cx, client, grant, &wanted)?;
     let id_token = if wanted.scope.contains(OPENID) {
         let asked = told_of(cx, client, grant).await?;
-        Some(id_token::sign(cx, client, grant, (&access.token, asked))?)
+        let signed = id_token::sign(cx, client, grant, (&access.token, asked))?;
+        let how = client.metadata.protection.of_id_tokens();
+        Some(encryption::nested(cx, (client, how), Map::new(), signed).await?)
     } else {
         None
     };

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Map;
 
-use super::super::Context;
+use super::super::{Context, encryption};
 use crate::crypto::{TokenType, jwt, random};
 use crate::types::{Client, ClientId, Fault, SessionId, Subject, UserId};
 
@@ -36,8 +37,8 @@ struct Nothing {}
 /// Says to a client that a session of a user has ended.
 ///
 /// # Errors
-/// When signing fails.
-pub fn token(cx: &Context, client: &Client, session: SessionId, user: UserId) -> Result<String, Fault> {
+/// When signing fails, or the client's key cannot be had.
+pub async fn token(cx: &Context, client: &Client, session: SessionId, user: UserId) -> Result<String, Fault> {
     let claims = LogoutClaims {
         iss: cx.issuer(),
         sub: cx.subjects.of(&client.metadata, user)?.subject,
@@ -50,5 +51,8 @@ pub fn token(cx: &Context, client: &Client, session: SessionId, user: UserId) ->
     };
     // Back-Channel Logout §2.6: the relying party verifies it as it does its ID tokens.
     let key = cx.keys.active(client.metadata.id_token_signed_response_alg, cx.now)?;
-    jwt::sign(key, TokenType::LogoutToken, &claims).map_err(Fault::internal)
+    let token = jwt::sign(key, TokenType::LogoutToken, &claims).map_err(Fault::internal)?;
+    // Back-Channel Logout §2.4: encrypted as ID tokens are, and "it SHOULD replicate the iss Claim in the JWT Header".
+    let header = Map::from_iter([("iss".to_owned(), cx.issuer().into())]);
+    encryption::nested(cx, (client, client.metadata.protection.of_id_tokens()), header, token).await
 }

@@ -14,7 +14,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 41] = [
+const MEMBERS: [&str; 43] = [
     "application_type",
     "authorization_encrypted_response_alg",
     "authorization_signed_response_alg",
@@ -28,6 +28,7 @@ const MEMBERS: [&str; 41] = [
     "frontchannel_logout_session_required",
     "frontchannel_logout_uri",
     "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
     "id_token_signed_response_alg",
     "initiate_login_uri",
     "introspection_encrypted_response_alg",
@@ -55,6 +56,7 @@ const MEMBERS: [&str; 41] = [
     "token_endpoint_auth_signing_alg",
     "tos_uri",
     "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
 ];
 
@@ -168,9 +170,8 @@ fn check(cx: &Context, metadata: &ClientMetadata) -> Result<(), OAuthError> {
     if client_auth::methods(cx).all(|known| known != method) {
         return Err(invalid_client_metadata(format!("no client authenticates by {method} here")));
     }
-    if !cx.config.keys.algorithms.contains(&metadata.id_token_signed_response_alg) {
-        let algorithm = metadata.id_token_signed_response_alg;
-        return Err(invalid_client_metadata(format!("no ID tokens are signed with {algorithm} here")));
+    if let Some((algorithm, what)) = metadata.signatures().find(|(own, _)| !cx.config.keys.algorithms.contains(own)) {
+        return Err(invalid_client_metadata(format!("no {what} are signed with {algorithm} here")));
     }
     Ok(())
 }

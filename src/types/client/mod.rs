@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::Destination;
 use super::{
-    Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, RedirectUri, Scope, SubjectType, Timestamp,
+    Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, Protection, RedirectUri, Scope,
+    SubjectType, Timestamp,
 };
 
 /// A row of `clients`.
@@ -124,6 +125,8 @@ pub struct ClientMetadata {
     pub default_scope: Option<Scope>,
     #[serde(default = "default_id_token_alg")]
     pub id_token_signed_response_alg: Algorithm,
+    #[serde(flatten)]
+    pub protection: Protection,
     /// RFC 9126 §6: take no authorization request of this client that it did not push.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -199,6 +202,7 @@ impl Default for ClientMetadata {
             scope: Scope::default(),
             default_scope: None,
             id_token_signed_response_alg: default_id_token_alg(),
+            protection: Protection::default(),
             require_pushed_authorization_requests: false,
             request_object_signing_alg: None,
             require_signed_request_object: false,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ClientMetadata;
-use crate::types::{AuthMethod, GrantType, PkcePolicy, redirect_uri};
+use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, redirect_uri};
 
 impl ClientMetadata {
     /// Holds what belongs together, together.
@@ -52,6 +52,7 @@ impl ClientMetadata {
         if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
             return Err("authorization_signed_response_alg must be an asymmetric algorithm".into());
         }
+        self.protection.validate()?;
         self.validate_keys()?;
         // OpenID Connect Core §4: "The login initiation endpoint ... MUST use https"; the others are shown to people.
         for (name, uri) in [
@@ -75,6 +76,16 @@ impl ClientMetadata {
         Ok(())
     }
 
+    /// By what is signed what it gets; the server needs a key for each.
+    pub fn signatures(&self) -> impl Iterator<Item = (Algorithm, &'static str)> {
+        let all = [
+            (Some(self.id_token_signed_response_alg), "ID tokens"),
+            (self.protection.userinfo_signed_response_alg, "UserInfo"),
+            (self.authorization_signed_response_alg, "authorization responses"),
+        ];
+        all.into_iter().filter_map(|(algorithm, what)| Some((algorithm?, what)))
+    }
+
     /// Keys, and what needs them. Whether the keys are sound is for `oauth::client_keys` to say.
     fn validate_keys(&self) -> Result<(), String> {
         // RFC 7591 §2: "MUST NOT both be present".
@@ -92,6 +103,9 @@ impl ClientMetadata {
         let has_keys = matches!(method, AuthMethod::PrivateKeyJwt | AuthMethod::SelfSignedTlsClientAuth);
         if has_keys && self.jwks.is_none() && self.jwks_uri.is_none() {
             return Err(format!("{method} needs the client's public keys: set jwks or jwks_uri"));
+        }
+        if self.protection.key_encryptions().next().is_some() && self.jwks.is_none() && self.jwks_uri.is_none() {
+            return Err("encryption needs the client's public keys: set jwks or jwks_uri".into());
         }
         // RFC 8705 §2.1.2: "MUST use exactly one".
         if self.certificate_names().len() > 1

@@ -1,12 +1,14 @@
 //! `GET` and `POST /oauth/userinfo`
 
+use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 
 use crate::oauth::error::{OAuthError, invalid_request};
 use crate::oauth::sender::{Scheme, Sender};
-use crate::oauth::userinfo::{self, Shown};
+use crate::oauth::userinfo::{self, Shown, UserInfo};
 use crate::oauth::{Context, dpop};
 use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
@@ -29,7 +31,7 @@ pub async fn post(
     }
     match <Form as axum::extract::FromRequest<Shared>>::from_request(request, &services).await {
         Ok(Form(params)) => answer(&cx, &certificate, &headers, ("POST", params.get("access_token"))).await,
-        Err(refused) => axum::response::IntoResponse::into_response(refused),
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -42,7 +44,7 @@ async fn answer(
     let (token, scheme) = match token(headers, in_body) {
         Ok(Some(shown)) => shown,
         Ok(None) => return respond::no_token(),
-        Err(error) => return respond::protected::<()>(Err(error.into()), Scheme::Bearer),
+        Err(error) => return respond::protected::<Response>(Err(error.into()), Scheme::Bearer),
     };
     let outcome = match extract::dpop(headers) {
         Ok(proof) => {
@@ -52,7 +54,15 @@ async fn answer(
         }
         Err(error) => Err(error.into()),
     };
-    respond::with_nonce(cx, headers, respond::protected(outcome, scheme))
+    respond::with_nonce(cx, headers, respond::protected(outcome.map(written), scheme))
+}
+
+/// OpenID Connect Core §5.3.2
+fn written(answer: UserInfo) -> Response {
+    match answer {
+        UserInfo::Plain(claims) => Json(claims).into_response(),
+        UserInfo::Jwt(jwt) => ([(CONTENT_TYPE, "application/jwt")], jwt).into_response(),
+    }
 }
 
 /// RFC 6750 §2: "MUST NOT use more than one method to transmit the token".

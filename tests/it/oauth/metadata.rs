@@ -67,6 +67,8 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "frontchannel_logout_session_supported",
         "frontchannel_logout_supported",
         "grant_types_supported",
+        "id_token_encryption_alg_values_supported",
+        "id_token_encryption_enc_values_supported",
         "id_token_signing_alg_values_supported",
         "introspection_endpoint",
         "introspection_endpoint_auth_methods_supported",
@@ -91,7 +93,10 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "token_endpoint_auth_methods_supported",
         "token_endpoint_auth_signing_alg_values_supported",
         "ui_locales_supported",
+        "userinfo_encryption_alg_values_supported",
+        "userinfo_encryption_enc_values_supported",
         "userinfo_endpoint",
+        "userinfo_signing_alg_values_supported",
     ];
     assert_eq!(document.as_object().expect("an object").keys().collect::<Vec<_>>(), known);
 
@@ -263,8 +268,18 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     for name in algorithms {
         let algorithm: Algorithm = name.parse().expect("an algorithm");
         let rp = app.client(&format!("alg-{name}")).with(|client| client.id_token_signed_response_alg = algorithm);
-        let tokens = rp.create().await.sign_in_with(&person, "ada", &[]).await;
+        let rp = rp.with(|client| client.protection.userinfo_signed_response_alg = Some(algorithm)).create().await;
+        let tokens = rp.sign_in_with(&person, "ada", &[]).await;
         assert_eq!(decode(tokens.id_token()).0["alg"], name);
+        assert_eq!(decode(&rp.userinfo(tokens.access_token()).await.body).0["alg"], name);
+    }
+    assert_eq!(document["userinfo_signing_alg_values_supported"], document["id_token_signing_alg_values_supported"]);
+
+    // `oauth/encryption.rs` shows each of them.
+    for what in ["id_token", "userinfo"] {
+        let known = |member: &str| list(&document, &format!("{what}_encryption_{member}_values_supported"));
+        assert_eq!(known("alg"), ["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"]);
+        assert_eq!(known("enc"), ["A128CBC-HS256", "A256GCM"]);
     }
 }
 

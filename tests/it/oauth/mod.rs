@@ -13,6 +13,7 @@ mod consent;
 mod cors;
 mod device;
 mod dpop;
+mod encryption;
 mod id_token;
 mod introspection;
 mod jar;

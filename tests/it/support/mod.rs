@@ -8,6 +8,7 @@ pub mod device;
 pub mod dice;
 pub mod grants;
 pub mod instance;
+pub mod jwe;
 mod keeper;
 pub mod party;
 pub mod person;
