@@ -39,7 +39,7 @@ pub struct Request<'a> {
 
 /// The claims of a proof (RFC 9449 §4.2).
 #[derive(Deserialize)]
-struct Claims {
+pub struct Claims {
     jti: String,
     htm: String,
     htu: String,
@@ -93,8 +93,12 @@ pub async fn prove(cx: &Context, request: Request<'_>, access_token: Option<&str
     }
 }
 
-/// The claims that a proof's own key signed, and the thumbprint of that key.
-fn read(proof: &str) -> Result<(Claims, String), OAuthError> {
+/// The claims that a proof's own key signed, and the thumbprint of that key. Whether they fit the request is not looked
+/// at: `prove` does.
+///
+/// # Errors
+/// `invalid_dpop_proof`
+pub fn read(proof: &str) -> Result<(Claims, String), OAuthError> {
     // (2), (5)
     let mut unverified = Unverified::parse(proof, &ALGORITHMS).map_err(broken)?;
     // (4)

@@ -7,7 +7,7 @@ use sqlx::{PgPool, SqlitePool, query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
-use super::writer::{Failed, Job, Written, all, each, json};
+use super::writer::{Failed, Job, Written, all, each, here, json};
 use super::{Store, Tx};
 use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
 
@@ -98,13 +98,12 @@ impl Job for Mark {
     }
 
     async fn write_here(pool: &SqlitePool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
-        const MARK_HERE: &str = "PRAGMA synchronous = NORMAL;
-            UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
+        const MARK_HERE: &str = "UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
             FROM (SELECT value ->> 'session' AS session_id, value ->> 'seen_at' AS seen_at,
                     value ->> 'idle_expires_at' AS idle_expires_at FROM json_each($1)) AS mark
             WHERE sessions.id = mark.session_id AND ended_at IS NULL
               AND sessions.idle_expires_at > mark.seen_at AND sessions.seen_at < mark.seen_at";
-        query(MARK_HERE).bind(json(marks)?).execute(pool).await?;
+        query(here::<Self>(MARK_HERE)).bind(json(marks)?).execute(pool).await?;
         Ok(all(marks))
     }
 }

@@ -23,7 +23,11 @@ impl Claims {
     }
 }
 
-pub(super) fn read(client: &Client, params: &Params) -> Result<Claims, OAuthError> {
+/// Reads the parameter, if it is there.
+///
+/// # Errors
+/// `invalid_request`; `unmet_authentication_requirements`, when no sign-in here can be as is asked (§5.5.1.1).
+pub fn read(client: &Client, params: &Params) -> Result<Claims, OAuthError> {
     let Some(text) = params.get("claims") else { return Ok(Claims::default()) };
     let document =
         json::strict(text.as_bytes()).map_err(|why| invalid_request(format!("claims is not JSON: {why}")))?;

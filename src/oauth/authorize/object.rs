@@ -98,7 +98,10 @@ fn check_times(cx: &Context, client: &Client, claims: &Map<String, Value>) -> Re
 }
 
 /// The claims as parameters (RFC 9101 §4: strings and numbers as they are, the rest as JSON).
-fn parameters(client: &Client, claims: &Map<String, Value>) -> Result<Params, OAuthError> {
+///
+/// # Errors
+/// `invalid_request_object`, when one cannot be a parameter.
+pub fn parameters(client: &Client, claims: &Map<String, Value>) -> Result<Params, OAuthError> {
     let mut pairs = vec![("client_id".to_owned(), client.id.to_string())];
     let own = |name: &str| name == "client_id" || OF_THE_JWT.contains(&name);
     for (name, value) in claims.iter().filter(|(name, _)| !own(name)) {

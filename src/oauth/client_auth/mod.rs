@@ -68,6 +68,14 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
     if proved { Ok(client) } else { Err(refuse(&id).into()) }
 }
 
+/// The client that a request says it is of; believed by nobody yet.
+///
+/// # Errors
+/// As `authenticate`, for what cannot be read.
+pub fn claimed_id(presented: &Presented<'_>) -> Result<String, OAuthError> {
+    read(presented).map(|(id, _)| id)
+}
+
 fn refuse(client: &ClientId) -> OAuthError {
     tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", %client);
     invalid_client(FAILED)
