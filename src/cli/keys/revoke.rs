@@ -10,7 +10,8 @@ use crate::types::{KeyLife, Stage};
 
 #[derive(Args)]
 pub struct Revoke {
-    /// The `kid` that `grantor keys list` shows.
+    /// The `kid` that `grantor keys list` shows. One in 64 begins with a dash.
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     /// Print what was revoked, and what signs in its place, as JSON.
     #[arg(long)]

@@ -159,5 +159,8 @@ fn what_cannot_be_is_told_and_a_new_place_has_no_key() {
     place.run(&["keys", "rotate", "--algorithm", "none"]).expect_refused(2, "unknown algorithm");
     place.run(&["keys", "rotate", "--algorithm", "EdDSA"]).expect_refused(1, "keys.algorithms");
     place.run(&["keys", "revoke"]).expect_refused(2, "<KID>");
-    place.run(&["keys", "revoke", "nobody"]).expect_refused(1, "no signing key has the id nobody");
+    for kid in ["nobody", "-body", "--nobody"] {
+        let refused = place.run(&["keys", "revoke", kid, "--json"]);
+        refused.expect_refused(1, &format!("no signing key has the id {kid}"));
+    }
 }
