@@ -10,8 +10,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Usage;
 use crate::oauth::engine;
-use crate::types::Scope;
 use crate::types::user::is_settable_claim;
+use crate::types::{Scope, claim_value};
 
 /// More than any secret has; what is longer was piped in by mistake.
 const MAX_SECRET: u64 = 64 * 1024;
@@ -82,26 +82,27 @@ pub fn lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `name=value`, where the value is JSON if its claim wants that (OpenID Connect Core §5.1).
+/// `name=value`: a standard claim (OpenID Connect Core §5.1), its value as JSON, or as it stands where that is a text.
+/// `null` takes it away.
 pub fn claim(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("not of the form name=value")?;
-    if !is_settable_claim(name) {
-        return Err(format!("{name:?} is not a standard claim that can be set"));
+    let (name, text) = text.split_once('=').ok_or("not of the form name=value")?;
+    match name {
+        "email" | "email_verified" => return Err(format!("{name} has a flag of its own: --email, --email-verified")),
+        "preferred_username" => return Err(format!("{name} is the username: --username")),
+        "updated_at" => return Err(format!("{name} is when the user was changed last")),
+        _ if !is_settable_claim(name) => return Err(format!("{name:?} is not a standard claim that can be set")),
+        _ => {}
     }
-    let value = match name {
-        "address" => serde_json::from_str(value)
-            .ok()
-            .filter(|value: &Value| value.as_object().is_some_and(|parts| parts.values().all(Value::is_string)))
-            .ok_or(r#"address is a JSON object of texts, such as {"locality": "London", "country": "UK"}"#)?,
-        "phone_number_verified" => Value::Bool(value.parse().map_err(|_| format!("{name} is true or false"))?),
-        // As it stands, or quoted as JSON.
-        _ if value.starts_with('"') => {
-            let text: String =
-                serde_json::from_str(value).map_err(|why| format!("{name} is not a JSON text: {why}"))?;
-            words(&text)?.into()
-        }
-        _ => words(value)?.into(),
+    let json = || serde_json::from_str(text);
+    let value: Value = match name {
+        "address" | "phone_number_verified" => json().unwrap_or_else(|_| text.into()),
+        _ if text.starts_with('"') => json().map_err(|why| format!("{name} is not a JSON text: {why}"))?,
+        _ if text == "null" => Value::Null,
+        _ => text.into(),
     };
+    if !value.is_null() {
+        claim_value::check(name, &value)?;
+    }
     Ok((name.to_owned(), value))
 }
 
@@ -170,7 +171,11 @@ mod tests {
             ("given_name=Ada", "given_name", Value::from("Ada")),
             ("given_name=\"A = d\\u0061\"", "given_name", Value::from("A = da")),
             ("phone_number=+4411", "phone_number", Value::from("+4411")),
-            ("zoneinfo=1", "zoneinfo", Value::from("1")),
+            ("zoneinfo=Europe/Paris", "zoneinfo", Value::from("Europe/Paris")),
+            ("birthdate=1815", "birthdate", Value::from("1815")),
+            ("nickname=null", "nickname", Value::Null),
+            ("nickname=\"null\"", "nickname", Value::from("null")),
+            ("address=null", "address", Value::Null),
             ("phone_number_verified=true", "phone_number_verified", Value::from(true)),
             (r#"address={"locality":"London"}"#, "address", serde_json::json!({ "locality": "London" })),
         ] {
@@ -181,7 +186,11 @@ mod tests {
             "=x",
             "sub=1",
             "email=a@b",
+            "email_verified=true",
+            "preferred_username=ada",
             "updated_at=1",
+            "birthdate=yesterday",
+            "picture=me.png",
             "phone_number_verified=1",
             "address=London",
             "address={\"a\":1}",

@@ -2,6 +2,7 @@
 
 pub mod auth_method;
 pub mod authentication;
+pub mod claim_value;
 pub mod claims;
 pub mod client;
 pub mod clock;

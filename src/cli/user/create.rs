@@ -39,7 +39,7 @@ impl Create {
             bail!("there is no e-mail address that could be verified: give one with --email");
         }
         let mut claims = Map::new();
-        self.claims.apply(&mut claims);
+        self.claims.apply(&mut claims)?;
         let now = admin.now();
         let user = User {
             id: UserId::new(uuid_v4(&admin.rng)),

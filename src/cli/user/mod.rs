@@ -6,12 +6,13 @@ mod show;
 mod state;
 mod update;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::{Admin, input};
 use crate::config::Overrides;
-use crate::types::{ClientId, User};
+use crate::types::{ClientId, User, claim_value};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -58,15 +59,23 @@ pub struct Claims {
     /// The full name.
     #[arg(long, value_parser = input::words)]
     name: Option<String>,
-    /// A standard claim, as in given_name=Ada; may be repeated.
+    /// A standard claim, as in given_name=Ada, or its value as JSON; null takes it away. May be repeated.
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = input::claim)]
     claims: Vec<(String, Value)>,
 }
 
 impl Claims {
-    fn apply(&self, claims: &mut Map<String, Value>) {
+    fn apply(&self, claims: &mut Map<String, Value>) -> anyhow::Result<()> {
+        let number = claims.get("phone_number").cloned();
         claims.extend(self.name.clone().map(|name| ("name".to_owned(), name.into())));
         claims.extend(self.claims.iter().cloned());
+        claims.retain(|_, value| !value.is_null());
+        // Another number is another promise.
+        let said = self.claims.iter().any(|(name, _)| name == "phone_number_verified");
+        if claims.get("phone_number") != number.as_ref() && !said {
+            claims.remove("phone_number_verified");
+        }
+        claim_value::check_together(claims).map_err(|why| anyhow!("{why}"))
     }
 }
 

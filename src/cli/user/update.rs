@@ -85,7 +85,9 @@ impl Update {
         user.username = username.to_owned();
         user.email = email;
         user.claims.retain(|name, _| !self.remove_claim.contains(name));
-        self.claims.apply(&mut user.claims);
-        Ok(())
+        if self.remove_claim.iter().any(|name| name == "phone_number") {
+            user.claims.remove("phone_number_verified");
+        }
+        self.claims.apply(&mut user.claims)
     }
 }

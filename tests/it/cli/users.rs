@@ -87,6 +87,37 @@ fn a_user_is_shown_by_what_a_client_knows_them() {
 }
 
 #[test]
+fn every_standard_claim_can_be_set() {
+    let place = Place::new();
+    place.run_with(&["user", "create", "--username", "ada", "--password-stdin"], PASSWORD).expect_ok();
+    // OpenID Connect Core §5.1, but for those that the server knows by itself.
+    let everything = json!({
+        "name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace", "middle_name": "King",
+        "nickname": "Countess", "profile": "https://ada.example/", "picture": "https://ada.example/me.png",
+        "website": "https://ada.example/", "gender": "female", "birthdate": "1815-12-10",
+        "zoneinfo": "Europe/London", "locale": "en-GB", "phone_number": "+44 20 7946 0000",
+        "phone_number_verified": true, "address": {"street_address": "12 St James's Square\nLondon", "country": "UK"},
+    });
+    let mut update: Vec<String> = ["user", "update", "ada"].map(str::to_owned).into();
+    for (name, value) in everything.as_object().unwrap() {
+        update.extend(["--claim".to_owned(), format!("{name}={value}")]);
+    }
+    let update: Vec<&str> = update.iter().map(String::as_str).collect();
+    assert_eq!(place.json(&update)["claims"], everything);
+    for (claim, words) in [
+        ("birthdate=10.12.1815", "birthdate is a date"),
+        ("picture=javascript:alert(1)", "picture is a URL"),
+        ("email=ada@example.org", "--email"),
+        ("preferred_username=countess", "--username"),
+        ("updated_at=1", "changed last"),
+        ("sub=1", "not a standard claim"),
+    ] {
+        place.run(&["user", "update", "ada", "--claim", claim]).expect_refused(2, words);
+    }
+    assert_eq!(place.json(&["user", "show", "ada"])["claims"], everything);
+}
+
+#[test]
 fn neither_a_password_nor_its_hash_is_printed_and_only_the_hash_is_kept() {
     let place = Place::new();
     let create = ["user", "create", "--username", "ada", "--password-stdin"];
@@ -114,7 +145,19 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     assert_eq!(named["claims"], json!({ "name": "Ada", "nickname": "Countess" }));
     assert_eq!(named["email_verified"], true);
     assert_eq!(update(&["--remove-claim", "name"])["claims"], json!({ "nickname": "Countess" }));
-    // Another address is another promise.
+    assert_eq!(update(&["--claim", "nickname=null", "--claim", "locale=en"])["claims"], json!({ "locale": "en" }));
+    // Another number is another promise, and so is another address.
+    let number = |number: &str| ["--claim".to_owned(), format!("phone_number={number}")];
+    let [claim, first] = number("+44 1");
+    let called = update(&[&claim, &first, "--claim", "phone_number_verified=true"])["claims"].clone();
+    assert_eq!(called, json!({ "locale": "en", "phone_number": "+44 1", "phone_number_verified": true }));
+    assert_eq!(update(&[&claim, &first])["claims"], called);
+    let [claim, second] = number("+44 2");
+    assert_eq!(update(&[&claim, &second])["claims"], json!({ "locale": "en", "phone_number": "+44 2" }));
+    update(&["--claim", "phone_number_verified=true"]);
+    assert_eq!(update(&["--remove-claim", "phone_number"])["claims"], json!({ "locale": "en" }));
+    let unsaid = ["user", "update", "ada", "--claim", "phone_number_verified=true"];
+    place.run(&unsaid).expect_refused(1, "phone_number_verified is said of a phone_number");
     let moved = update(&["--email", "ada@example.org"]);
     assert_eq!((&moved["email"], &moved["email_verified"]), (&json!("ada@example.org"), &json!(false)));
     assert_eq!(update(&["--email-verified"])["email_verified"], true);
