@@ -12,6 +12,7 @@ use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, Access, access_token, refresh_token};
+use grantor::oauth::resource::Target;
 use grantor::oauth::{ClientKeys, Context, Keys, Subjects, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
@@ -132,9 +133,13 @@ impl World {
     }
 
     fn access_token(&self) -> String {
-        issue::for_client(&self.cx, &self.machine, Access { scope: Scope::from("notes:read"), sender: None })
-            .expect("a token")
-            .access_token
+        issue::for_client(
+            &self.cx,
+            &self.machine,
+            Access { scope: Scope::from("notes:read"), target: Target::issuer(&self.cx), sender: None },
+        )
+        .expect("a token")
+        .access_token
     }
 
     fn refresh_token(&self) -> String {

@@ -11,6 +11,7 @@ pub mod keys;
 mod migrate;
 mod output;
 pub mod registration_token;
+pub mod resource;
 pub mod serve;
 pub mod user;
 
@@ -76,6 +77,9 @@ enum Command {
     /// Make and revoke the tokens with which clients may register themselves.
     #[command(subcommand, arg_required_else_help = true)]
     RegistrationToken(registration_token::Command),
+    /// Register the APIs that tokens are for, by their own URIs.
+    #[command(subcommand, arg_required_else_help = true)]
+    Resource(resource::Command),
     /// List, rotate and revoke the keys that sign tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Keys(keys::Command),
@@ -118,6 +122,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::Client(command) => client::run(command, &overrides).await,
         Command::User(command) => user::run(command, &overrides).await,
         Command::RegistrationToken(command) => registration_token::run(command, &overrides).await,
+        Command::Resource(command) => resource::run(command, &overrides).await,
         Command::Keys(command) => keys::run(command, &overrides).await,
     }
 }

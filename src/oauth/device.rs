@@ -70,7 +70,7 @@ pub async fn authorize(
     if !client.may_use(GrantType::DeviceCode) {
         return Err(not_registered().into());
     }
-    resource::check(cx, params)?;
+    let resources = resource::asked(cx, params).await?;
     let scope = requested(cx, client, params.get("scope"))?;
     // OpenID Connect Core §11: it is ignored where there can be no refresh token.
     let scope = if client.may_use(GrantType::RefreshToken) { scope } else { scope.without(OFFLINE_ACCESS) };
@@ -80,6 +80,7 @@ pub async fn authorize(
         client: client.id.clone(),
         code_hash: code.hash(),
         scope,
+        resources,
         address,
         created_at: cx.now,
         expires_at: cx.now.plus(settings.code_lifetime),
@@ -254,7 +255,7 @@ fn new_grant(cx: &Context, question: &Question, session: &Session) -> NewGrant {
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
-        terms: Terms::default(),
+        terms: Terms { resources: request.resources.clone(), ..Terms::default() },
         offline,
         refreshable,
         nonce: None,

@@ -63,7 +63,15 @@ impl Serialize for False {
     }
 }
 
-/// Tells an authenticated client of a token: a resource server of any access token, any other client of its own
+/// Whether a token is meant for this resource server: for a resource of its own, or for the issuer alone, which stands
+/// for all that have none.
+fn is_for(cx: &Context, caller: &Client, claims: &AccessClaims) -> bool {
+    caller.metadata.resource_server
+        && (claims.aud.is_only(cx.issuer()) || caller.metadata.resources.iter().any(|own| claims.aud.contains(own)))
+}
+
+/// Tells an authenticated client of a token: a resource server of the access tokens
+/// that are meant for it, any other client of its own
 /// tokens. ID tokens are not for introspection.
 ///
 /// # Errors
@@ -73,7 +81,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
     let token = params.get("token").ok_or_else(|| invalid_request("token is missing"))?;
 
     if let Some(claims) = access_token::verify(cx, token) {
-        let may_see = caller.metadata.resource_server || claims.client_id == caller.id;
+        let may_see = claims.client_id == caller.id || is_for(cx, caller, &claims);
         cx.store.ensure_fresh().await?;
         if !may_see || cx.store.is_dead(&claims.bearer(cx)) {
             return Ok(INACTIVE);

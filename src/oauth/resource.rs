@@ -1,17 +1,107 @@
-//! Resource indicators (RFC 8707): which resource server a token is for. So far there is one, the issuer.
+//! Resource indicators (RFC 8707): where a token may be used.
+//!
+//! 1. `asked`: what a request names, each of it known here;
+//! 2. `narrowed`: at the token endpoint, within what was granted;
+//! 3. `aim`: what that makes of the token: its audience, its scope, its life and its signature.
 
-use super::Context;
+use std::time::Duration;
+
 use super::error::{OAuthError, invalid_target};
-use crate::types::Params;
+use super::scope::OPENID;
+use super::{Context, Error};
+use crate::types::{Algorithm, Audience, Params, Resources, Scope};
 
-/// Refuses a token for any other place: one that is for us all the same would be taken for less than it is.
+/// Where an access token will be good, and what follows from that.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub audience: Audience,
+    /// The shortest life that a resource among them lets it have.
+    pub lifetime: Option<Duration>,
+    /// `None` is what the server says.
+    pub algorithm: Option<Algorithm>,
+}
+
+impl Target {
+    /// The issuer itself: UserInfo, and resource servers that have no name of their own.
+    pub fn issuer(cx: &Context) -> Self {
+        Self { audience: Audience::One(cx.issuer().to_owned()), lifetime: None, algorithm: None }
+    }
+}
+
+/// The resources that a request names; none is for the server to choose.
 ///
 /// # Errors
-/// `invalid_target` (RFC 8707 §2).
-pub fn check(cx: &Context, params: &Params) -> Result<(), OAuthError> {
-    let mut asked = params.pairs().iter().filter(|(name, value)| name == "resource" && !value.is_empty());
-    if asked.all(|(_, resource)| resource == cx.issuer()) {
-        return Ok(());
+/// `invalid_target`, for one that is not registered here (RFC 8707 §2).
+pub async fn asked(cx: &Context, params: &Params) -> Result<Vec<String>, Error> {
+    let named = params.pairs().iter().filter(|(name, value)| name == "resource" && !value.is_empty());
+    let mut uris: Vec<String> = Vec::new();
+    for (_, uri) in named {
+        if !uris.contains(uri) {
+            uris.push(uri.clone());
+        }
     }
-    Err(invalid_target("tokens are issued for the resource of this issuer alone; leave the parameter resource out"))
+    if uris.is_empty() {
+        return Ok(uris);
+    }
+    let known = cx.store.resources().await?;
+    match uris.iter().find(|uri| *uri != cx.issuer() && known.get(uri).is_none()) {
+        None => Ok(uris),
+        Some(_) => Err(invalid_target("resource is not the URI of a resource that is registered here").into()),
+    }
+}
+
+/// RFC 8707 §2.2: a token may be for less than was granted, and never for more; none asked is all that was granted.
+///
+/// # Errors
+/// `invalid_target`
+pub fn narrowed(cx: &Context, asked: Vec<String>, granted: &[String]) -> Result<Vec<String>, OAuthError> {
+    if asked.is_empty() {
+        return Ok(granted.to_vec());
+    }
+    let was_granted = |uri: &String| granted.contains(uri) || (granted.is_empty() && uri == cx.issuer());
+    if asked.iter().all(was_granted) {
+        Ok(asked)
+    } else {
+        Err(invalid_target("resource asks for a place that the authorization request did not ask for"))
+    }
+}
+
+/// What a token for these places may say, and for whom it is. Where none is named, the scopes say whose they are
+/// (RFC 9068 §3); a scope that belongs to a resource stands in tokens for it alone.
+///
+/// # Errors
+/// `invalid_target`, when none of the places is there any more.
+pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, Target), Error> {
+    let known = cx.store.resources().await?;
+    if uris.is_empty() && known.is_empty() {
+        return Ok((scope, Target::issuer(cx)));
+    }
+    let mut places: Vec<String> = if uris.is_empty() {
+        known.owners(&scope).map(|owner| owner.uri.to_string()).collect()
+    } else {
+        uris.iter().filter(|uri| *uri == cx.issuer() || known.get(uri).is_some()).cloned().collect()
+    };
+    if places.is_empty() && uris.is_empty() {
+        return Ok((scope, Target::issuer(cx)));
+    }
+    if places.is_empty() {
+        return Err(invalid_target("the resource that was granted is not registered any more").into());
+    }
+    let scope = Scope::from_tokens(scope.tokens().filter(|token| known.may_stand_at(token, &places)));
+    // UserInfo is at the issuer.
+    if scope.contains(OPENID) && !places.iter().any(|uri| uri == cx.issuer()) {
+        places.push(cx.issuer().to_owned());
+    }
+    Ok((scope, target(&known, places)))
+}
+
+fn target(known: &Resources, places: Vec<String>) -> Target {
+    let resources = || places.iter().filter_map(|uri| known.get(uri));
+    let algorithm = resources().find_map(|resource| resource.access_token_signing_alg);
+    Target {
+        lifetime: resources().filter_map(|resource| resource.access_token_lifetime).min(),
+        // What not all of them expect, none gets.
+        algorithm: algorithm.filter(|own| resources().all(|resource| resource.access_token_signing_alg == Some(*own))),
+        audience: Audience::of(places),
+    }
 }

@@ -15,6 +15,14 @@ pub enum TokenRequest {
     DeviceCode(device_code::Request),
 }
 
+/// What may stand in a request of any grant.
+pub struct Asked<'a> {
+    /// Where the access token is to be good (RFC 8707 §2.2).
+    pub resources: Vec<String>,
+    /// The key that the sender proved to have.
+    pub sender: Option<&'a SenderKey>,
+}
+
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize)]
 pub struct TokenResponse {
@@ -59,14 +67,15 @@ pub async fn token(
     if !client.may_use(grant) {
         return Err(unauthorized_client(format!("the client is not registered for the grant type {grant}")).into());
     }
-    resource::check(cx, params)?;
+    let resources = resource::asked(cx, params).await?;
+    let asked = Asked { resources, sender };
     if grant != GrantType::ClientCredentials {
         encryption::ready(cx, client).await?;
     }
     match TokenRequest::parse(grant, params)? {
-        TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request, sender).await,
-        TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request, sender).await,
-        TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request, sender),
-        TokenRequest::DeviceCode(request) => device_code::exchange(cx, client, &request, sender).await,
+        TokenRequest::AuthorizationCode(request) => authorization_code::exchange(cx, client, request, asked).await,
+        TokenRequest::RefreshToken(request) => refresh_token::exchange(cx, client, request, asked).await,
+        TokenRequest::ClientCredentials(request) => client_credentials::exchange(cx, client, &request, asked).await,
+        TokenRequest::DeviceCode(request) => device_code::exchange(cx, client, &request, asked).await,
     }
 }

@@ -33,7 +33,7 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<UserInfo, Error
     let claims = access_token::verify(cx, shown.token).ok_or_else(gone)?;
     cx.store.ensure_fresh().await?;
     // RFC 9068 §4: "The resource server MUST validate that the aud claim contains [its] resource indicator value".
-    if claims.aud != cx.issuer() || cx.store.is_dead(&claims.bearer(cx)) {
+    if !claims.aud.contains(cx.issuer()) || cx.store.is_dead(&claims.bearer(cx)) {
         return Err(gone().into());
     }
     sender::check(cx, shown.sender, (shown.token, shown.scheme), claims.cnf.as_ref()).await?;

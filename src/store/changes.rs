@@ -57,6 +57,7 @@ pub enum Change {
     /// The cookie of a browser names nothing any more: SHA-256 of its value.
     BrowserForgotten([u8; 32]),
     KeysChanged,
+    ResourcesChanged,
 }
 
 impl Change {
@@ -74,6 +75,7 @@ impl Change {
             Self::ConsentWithdrawn(user, client) => ("consent_withdrawn", format!("{user} {client}")),
             Self::BrowserForgotten(hash) => ("browser_forgotten", URL_SAFE_NO_PAD.encode(hash)),
             Self::KeysChanged => ("keys_changed", String::new()),
+            Self::ResourcesChanged => ("resources_changed", String::new()),
         }
     }
 
@@ -95,6 +97,7 @@ impl Change {
             }
             "browser_forgotten" => Self::BrowserForgotten(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
             "keys_changed" => Self::KeysChanged,
+            "resources_changed" => Self::ResourcesChanged,
             _ => return None,
         })
     }
@@ -253,7 +256,8 @@ impl Store {
     async fn starting_position(&self, line: &mut Line, now: Timestamp) -> Result<Position, Fault> {
         // The rest empties caches, and those of a node that starts are empty.
         const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1
-              AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten', 'keys_changed')
+              AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten',
+                  'keys_changed', 'resources_changed')
             ORDER BY seq";
         const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
         let settled_before = now.minus(SETTLED_AFTER).micros();

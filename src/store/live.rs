@@ -110,7 +110,8 @@ impl Live {
             | Change::SessionChanged(_)
             | Change::ConsentWithdrawn(..)
             | Change::BrowserForgotten(_)
-            | Change::KeysChanged => {}
+            | Change::KeysChanged
+            | Change::ResourcesChanged => {}
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `registration_tokens` | who may register clients |
+//! | `resources` | where tokens may be used |
 //! | `cleanup` | takes away what has expired |
 
 mod browsers;
@@ -32,6 +33,7 @@ mod pushed;
 mod registration_tokens;
 mod relying_parties;
 mod replays;
+mod resources;
 mod secrets;
 mod sessions;
 mod users;
@@ -61,7 +63,7 @@ pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 
-use crate::types::{Client, ClientId, Clock, Fault, GrantId, Session, SessionId, Timestamp, UserId};
+use crate::types::{Client, ClientId, Clock, Fault, GrantId, Resources, Session, SessionId, Timestamp, UserId};
 use cache::{Bounded, Cache, Memory, Snapshot};
 use changes::{Entry, Reader};
 use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
@@ -103,6 +105,7 @@ struct Inner {
 struct Caches {
     clients: Cache<Snapshot<ClientId, Arc<Client>>>,
     origins: Cache<Snapshot<(), Arc<Origins>>>,
+    resources: Cache<Snapshot<(), Arc<Resources>>>,
     browsers: Cache<Bounded<[u8; 32], Arc<BrowserRecord>>>,
     sessions: Cache<Bounded<SessionId, Session>>,
     consents: Cache<Bounded<(UserId, ClientId), Consent>>,
@@ -113,6 +116,7 @@ impl Caches {
         Self {
             clients: Cache::new(Snapshot::new()),
             origins: Cache::new(Snapshot::new()),
+            resources: Cache::new(Snapshot::new()),
             browsers: Cache::new(Bounded::new(10_000)),
             sessions: Cache::new(Bounded::new(10_000)),
             consents: Cache::new(Bounded::new(10_000)),
@@ -134,6 +138,7 @@ impl Caches {
             Change::SessionEnded(id) | Change::SessionChanged(id) => self.sessions.forget(id),
             Change::ConsentWithdrawn(user, client) => self.consents.forget(&(*user, client.clone())),
             Change::BrowserForgotten(hash) => self.browsers.forget(hash),
+            Change::ResourcesChanged => self.resources.forget(&()),
             Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::KeysChanged => {}
         }
     }
@@ -141,6 +146,7 @@ impl Caches {
     fn forget_all(&self) {
         self.clients.forget_all();
         self.origins.forget_all();
+        self.resources.forget_all();
         self.browsers.forget_all();
         self.sessions.forget_all();
         self.consents.forget_all();

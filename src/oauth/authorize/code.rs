@@ -123,7 +123,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
-        terms: Terms { claims: request.claims.asked.clone(), ..Terms::default() },
+        terms: Terms { resources: request.resources.clone(), claims: request.claims.asked.clone() },
         offline,
         refreshable,
         nonce: request.nonce.clone(),

@@ -31,7 +31,7 @@ pub use response::sign as sign_response;
 pub use target::{Answer, RedirectTarget};
 
 use super::error::invalid_request;
-use super::{Context, Error, OAuthError};
+use super::{Context, Error, OAuthError, resource};
 use crate::store::PendingRequest;
 use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
 
@@ -133,7 +133,7 @@ pub fn kept(params: &Params) -> Vec<(String, String)> {
 pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
     let client = client::identify(cx, params).await?;
     let referred = refer::follow(cx, &client, params).await?;
-    let validated = read_referred(cx, client, params, referred)?;
+    let validated = read_referred(cx, client, params, referred).await?;
     // RFC 9126 §5, §6
     let everybody = cx.config.authorization.require_pushed_authorization_requests;
     let must_push = everybody || validated.client.metadata.require_pushed_authorization_requests;
@@ -145,14 +145,14 @@ pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusa
 }
 
 /// Steps 2 and 3 of a request, or of what it refers to.
-fn read_referred(
+async fn read_referred(
     cx: &Context,
     client: Arc<Client>,
     params: &Params,
     referred: Option<Referred>,
 ) -> Result<Validated, Refusal> {
     let Some(referred) = referred else {
-        let validated = read(cx, client, params, None)?;
+        let validated = read(cx, client, params, None).await?;
         // RFC 9101 §10.5. A pushed request was held to it when it was pushed.
         if validated.client.metadata.require_signed_request_object {
             let refusal = invalid_request("the request must be a signed request object (RFC 9101)");
@@ -160,7 +160,7 @@ fn read_referred(
         }
         return Ok(validated);
     };
-    let validated = read(cx, client, &referred.params, referred.hint.as_ref())?;
+    let validated = read(cx, client, &referred.params, referred.hint.as_ref()).await?;
     Ok(Validated { referred: Some(referred), ..validated })
 }
 
@@ -170,7 +170,7 @@ fn read_referred(
 /// As `validate`.
 pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Validated, Refusal> {
     let client = client::identify(cx, &pending.params).await?;
-    read(cx, client, &pending.params, pending.hint.as_ref())
+    read(cx, client, &pending.params, pending.hint.as_ref()).await
 }
 
 /// Steps 2 and 3 of a request that its client sends ahead (RFC 9126 §2.1: "Validate the pushed request as it would an
@@ -181,14 +181,22 @@ pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Va
 pub async fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Validated, Refusal> {
     // RFC 9126 §3
     let referred = refer::open(cx, &client, params).await?;
-    read_referred(cx, client, params, referred)
+    read_referred(cx, client, params, referred).await
 }
 
 /// Steps 2 and 3; `kept` is what the hint proved that is kept no more.
-fn read(cx: &Context, client: Arc<Client>, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
+async fn read(cx: &Context, client: Arc<Client>, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
     let target = target::prove(&client, params)?;
+    let resources = match resource::asked(cx, params).await {
+        Ok(resources) => resources,
+        Err(Error::Refused(refusal)) => return Err(Refusal::Redirect(target, refusal)),
+        Err(Error::Fault(fault)) => return Err(Refusal::Fault(fault)),
+    };
     match request::read(cx, &client, params, kept) {
-        Ok(request) => Ok(Validated { client, target, request, referred: None }),
+        Ok(request) => {
+            let request = AuthorizationRequest { resources, ..request };
+            Ok(Validated { client, target, request, referred: None })
+        }
         Err(refusal) => Err(Refusal::Redirect(target, refusal)),
     }
 }

@@ -9,7 +9,7 @@ use crate::oauth::error::{
     unsupported_response_type,
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::{Context, dpop, engine, hint, resource};
+use crate::oauth::{Context, dpop, engine, hint};
 use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, SenderKey, user};
 
 /// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
@@ -30,6 +30,8 @@ pub struct AuthorizationRequest {
     /// Who the `id_token_hint` says is expected.
     pub hint: Option<Hint>,
     pub claims: Claims,
+    /// Where its tokens may be used (RFC 8707 §2.1).
+    pub resources: Vec<String>,
 }
 
 impl AuthorizationRequest {
@@ -81,7 +83,6 @@ pub(super) fn read(
         return Err(invalid_request(format!("state must be at most {MAX_STATE} printable ASCII characters")));
     }
 
-    resource::check(cx, params)?;
     let scope = granted_scope(cx, client, params)?;
     Ok(AuthorizationRequest {
         code_challenge: code_challenge(cx, client, &scope, params)?,
@@ -93,6 +94,7 @@ pub(super) fn read(
         hint: id_token_hint(cx, client, params, kept)?,
         // OpenID Connect Core §5.5 is for its own requests.
         claims: if scope.contains(OPENID) { claims::read(client, params)? } else { Claims::default() },
+        resources: Vec::new(),
         scope,
     })
 }

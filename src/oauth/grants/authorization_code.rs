@@ -7,8 +7,8 @@ use crate::oauth::authorize::Code;
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request};
 use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::still_registered;
-use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error, engine};
+use crate::oauth::token::{Asked, TokenResponse};
+use crate::oauth::{Context, Error, engine, resource};
 use crate::store::{Reason, Redeem, Redemption, RefusedCode};
 use crate::types::{Client, CodeVerifier, Params, SenderKey};
 
@@ -44,8 +44,9 @@ pub async fn exchange(
     cx: &Context,
     client: &Client,
     request: Request,
-    sender: Option<&SenderKey>,
+    asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
+    let Asked { resources, sender } = asked;
     let code_challenge = request.verifier.as_ref().map(|v| hash::sha256_base64url(v.as_str().as_bytes()));
     let redeem = Redeem {
         grant: request.code.grant,
@@ -60,8 +61,9 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
+            let places = resource::narrowed(cx, resources, &grant.terms.resources)?;
+            let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         Redemption::Refused(code) => Err(refuse(cx, &request, sender, code).await),
         Redemption::Unknown => Err(invalid_grant(UNKNOWN).into()),

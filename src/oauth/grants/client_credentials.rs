@@ -3,9 +3,9 @@
 use crate::oauth::error::unauthorized_client;
 use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error};
-use crate::types::{Client, Params, SenderKey};
+use crate::oauth::token::{Asked, TokenResponse};
+use crate::oauth::{Context, Error, resource};
+use crate::types::{Client, Params};
 
 /// What the client sent.
 pub struct Request {
@@ -21,12 +21,12 @@ impl Request {
 /// Issues an access token whose subject is the client (RFC 9068 §2.2).
 ///
 /// # Errors
-/// `invalid_scope`; `unauthorized_client` for a public client.
-pub fn exchange(
+/// `invalid_scope`, `invalid_target`; `unauthorized_client` for a public client.
+pub async fn exchange(
     cx: &Context,
     client: &Client,
     request: &Request,
-    sender: Option<&SenderKey>,
+    asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
     // RFC 6749 §4.4: "MUST only be used by confidential clients". Registration sees to it, and this does not rely on it.
     if client.is_public() {
@@ -35,5 +35,6 @@ pub fn exchange(
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);
-    Ok(issue::for_client(cx, client, Access { scope, sender })?)
+    let (scope, target) = resource::aim(cx, &asked.resources, scope).await?;
+    Ok(issue::for_client(cx, client, Access { scope, target, sender: asked.sender })?)
 }

@@ -11,10 +11,10 @@ use crate::oauth::error::{
 };
 use crate::oauth::issue::Access;
 use crate::oauth::scope::still_registered;
-use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error, issue};
+use crate::oauth::token::{Asked, TokenResponse};
+use crate::oauth::{Context, Error, issue, resource};
 use crate::store::{Poll, Polled, Redeem, Redemption};
-use crate::types::{Client, Params, SenderKey};
+use crate::types::{Client, Params};
 
 /// What the client sent.
 pub struct Request {
@@ -43,8 +43,9 @@ pub async fn exchange(
     cx: &Context,
     client: &Client,
     request: &Request,
-    sender: Option<&SenderKey>,
+    asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
+    let Asked { resources, sender } = asked;
     let (id, code_hash) = (request.code.id, request.code.hash());
     let poll = Poll { id, code_hash, client: &client.id, step: STEP };
     match cx.store.poll_device(&poll, cx.now).await? {
@@ -68,8 +69,9 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let scope = still_registered(client, &grant.scope);
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
+            let places = resource::narrowed(cx, resources, &grant.terms.resources)?;
+            let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         // A device that lost the answer asks again: that is no theft, so nothing is revoked.
         Redemption::Refused(code) if code.redeemed_at.is_some() => {

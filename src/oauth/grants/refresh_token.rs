@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request, invalid_scope};
 use crate::oauth::issue::{self, Access, refresh_token};
 use crate::oauth::scope::still_registered;
-use crate::oauth::token::TokenResponse;
-use crate::oauth::{Context, Error, engine};
+use crate::oauth::token::{Asked, TokenResponse};
+use crate::oauth::{Context, Error, engine, resource};
 use crate::store::{Presented, Reason, Rotation};
-use crate::types::{Client, Params, Scope, SenderKey};
+use crate::types::{Client, Params, Scope};
 
 /// What the client sent.
 pub struct Request {
@@ -38,8 +38,9 @@ pub async fn exchange(
     cx: &Context,
     client: &Client,
     request: Request,
-    sender: Option<&SenderKey>,
+    asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
+    let Asked { resources, sender } = asked;
     // Signature, expiry, type and client first: a token that we did not sign for this client costs no database call.
     let claims = refresh_token::verify(cx, request.refresh_token.expose_secret())
         .filter(|claims| claims.client_id == client.id && !claims.is_expired(cx.now))
@@ -57,7 +58,9 @@ pub async fn exchange(
     if !scope.is_within(&claims.scope) {
         return Err(invalid_scope("the scope asks for more than was granted").into());
     }
-    let scope = still_registered(client, &scope);
+    // Before the token is spent.
+    let places = resource::narrowed(cx, resources, &claims.resources)?;
+    let (scope, target) = resource::aim(cx, &places, still_registered(client, &scope)).await?;
     if cx.store.grant_is_dead(claims.grant) {
         return Err(invalid_grant(UNKNOWN).into());
     }
@@ -69,7 +72,7 @@ pub async fn exchange(
             Err(invalid_grant(UNKNOWN).into())
         }
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, sender }).await?)
+            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         Rotation::Reused => {
             tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);

@@ -11,7 +11,7 @@ use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
 use crate::types::authentication::Method;
 use crate::types::{
-    Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, UserId,
+    Audience, Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, UserId,
 };
 
 /// The claims of an access token (RFC 9068 §2.2).
@@ -23,8 +23,8 @@ pub struct AccessClaims {
     /// Where the subject is pairwise: in which sector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<String>,
-    /// Without a `resource` parameter, the issuer (RFC 9068 §3).
-    pub aud: String,
+    /// Where it is good (RFC 9068 §3): the resources that were asked for, or the issuer.
+    pub aud: Audience,
     pub client_id: ClientId,
     pub exp: i64,
     pub iat: i64,
@@ -74,10 +74,11 @@ impl AccessClaims {
 
 /// The token of a grant. It never outlives it.
 pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &Access<'_>) -> Result<Minted, Fault> {
-    let expires_at = grant.expires_at.min(cx.now.plus(cx.config.tokens.access_lifetime(client)));
+    let expires_at = grant.expires_at.min(end(cx, client, wanted));
     let Known { subject, sector } = cx.subjects.of(&client.metadata, grant.user)?;
     sign(
         cx,
+        wanted,
         AccessClaims {
             sub: subject.to_string(),
             sector,
@@ -95,8 +96,13 @@ pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &A
 
 /// The token of a client that acts for itself.
 pub(super) fn for_client(cx: &Context, client: &Client, wanted: &Access<'_>) -> Result<Minted, Fault> {
-    let expires_at = cx.now.plus(cx.config.tokens.access_lifetime(client));
-    sign(cx, bare(cx, client, wanted, expires_at))
+    sign(cx, wanted, bare(cx, client, wanted, end(cx, client, wanted)))
+}
+
+/// The shorter of what the client may have and what the resource lets it have.
+fn end(cx: &Context, client: &Client, wanted: &Access<'_>) -> Timestamp {
+    let lifetime = cx.config.tokens.access_lifetime(client);
+    cx.now.plus(wanted.target.lifetime.map_or(lifetime, |most| most.min(lifetime)))
 }
 
 fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestamp) -> AccessClaims {
@@ -105,7 +111,7 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
         // RFC 9068 §2.2: "the sub claim SHOULD correspond to the client" where there is no resource owner.
         sub: client.id.to_string(),
         sector: None,
-        aud: cx.issuer().to_owned(),
+        aud: wanted.target.audience.clone(),
         client_id: client.id.clone(),
         exp: expires_at.secs(),
         iat: cx.now.secs(),
@@ -121,8 +127,9 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
     }
 }
 
-fn sign(cx: &Context, claims: AccessClaims) -> Result<Minted, Fault> {
-    let key = cx.keys.active(cx.config.tokens.access_token_algorithm, cx.now)?;
+fn sign(cx: &Context, wanted: &Access<'_>, claims: AccessClaims) -> Result<Minted, Fault> {
+    let algorithm = wanted.target.algorithm.unwrap_or(cx.config.tokens.access_token_algorithm);
+    let key = cx.keys.active(algorithm, cx.now)?;
     let token = jwt::sign(key, TokenType::AccessToken, &claims).map_err(Fault::internal)?;
     Ok(Minted { token, expires_in: claims.exp - claims.iat })
 }

@@ -6,6 +6,7 @@ pub mod refresh_token;
 
 use serde_json::{Map, Value};
 
+use super::resource::Target;
 use super::scope::OPENID;
 use super::token::TokenResponse;
 use super::{Context, encryption};
@@ -27,6 +28,8 @@ pub fn refresh_terms<'a>(cx: &'a Context, client: &Client) -> Result<RefreshTerm
 /// What an access token says besides its grant.
 pub struct Access<'a> {
     pub scope: Scope,
+    /// Where it will be good.
+    pub target: Target,
     /// The key to which it is bound.
     pub sender: Option<&'a SenderKey>,
 }

@@ -16,6 +16,9 @@ pub struct RefreshClaims {
     pub grant: GrantId,
     pub generation: i64,
     pub scope: Scope,
+    /// Where its access tokens may be used (RFC 8707 §2.2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// The key whose possession its user must prove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<SenderKey>,
@@ -41,6 +44,7 @@ pub fn sign(cx: &Context, grant: &Grant) -> Result<String, Fault> {
         grant: grant.id,
         generation: grant.generation,
         scope: grant.scope.clone(),
+        resources: grant.terms.resources.clone(),
         cnf: grant.sender_key.clone(),
         iat: grant.rotated_at.secs(),
         exp: grant.refresh_expires_at.secs(),

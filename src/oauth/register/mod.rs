@@ -34,10 +34,11 @@ pub struct Registrar {
 }
 
 /// What a client can neither set nor see.
-const FOR_ADMINISTRATORS: [&str; 8] = [
+const FOR_ADMINISTRATORS: [&str; 9] = [
     "pkce",
     "skip_consent",
     "resource_server",
+    "resources",
     "always_issue_refresh_token",
     "default_scope",
     "access_token_lifetime",

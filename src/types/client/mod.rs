@@ -154,6 +154,9 @@ pub struct ClientMetadata {
     /// A resource server: may introspect the access tokens of every client (RFC 7662 §2.1).
     #[serde(default)]
     pub resource_server: bool,
+    /// The resources that it is, by their URIs: whose tokens it may introspect besides those for the issuer alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// Gets tokens for a proof of possession alone (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
@@ -213,6 +216,7 @@ impl Default for ClientMetadata {
             refresh_token_absolute_lifetime: None,
             always_issue_refresh_token: false,
             resource_server: false,
+            resources: Vec::new(),
             dpop_bound_access_tokens: false,
             tls_client_certificate_bound_access_tokens: false,
             skip_consent: false,

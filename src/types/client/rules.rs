@@ -31,6 +31,9 @@ impl ClientMetadata {
         if public && self.resource_server {
             return Err("a resource server must authenticate, so it cannot be a public client".into());
         }
+        if !self.resource_server && !self.resources.is_empty() {
+            return Err("resources are those of a resource server: set resource_server".into());
+        }
         if public && self.pkce == Some(PkcePolicy::Optional) {
             return Err("PKCE is always required of public clients".into());
         }

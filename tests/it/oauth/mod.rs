@@ -35,6 +35,7 @@ pub mod registration;
 mod registration_managed;
 mod registration_statement;
 mod relying_party;
+mod resources;
 mod revocation;
 mod step_up;
 mod token_confusion;
