@@ -81,6 +81,8 @@ error_codes! {
     LoginRequired => ("login_required", BAD_REQUEST, login_required);
     /// OpenID Connect Core §3.1.2.6
     ConsentRequired => ("consent_required", BAD_REQUEST, consent_required);
+    /// OpenID Connect Core §3.1.2.6
+    InteractionRequired => ("interaction_required", BAD_REQUEST, interaction_required);
     /// OpenID Connect Core Error Code unmet_authentication_requirements §2
     UnmetAuthenticationRequirements => ("unmet_authentication_requirements", BAD_REQUEST, unmet_authentication_requirements);
     /// OpenID Connect Core §3.1.2.6

@@ -64,6 +64,8 @@ fn requests(cx: &Context) -> Value {
         "authorization_response_iss_parameter_supported": true,
         // JARM §4
         "authorization_signing_alg_values_supported": signing_algorithms(cx),
+        "authorization_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
+        "authorization_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
     })
 }
 

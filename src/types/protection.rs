@@ -48,6 +48,11 @@ pub struct Protection {
     pub userinfo_encrypted_response_alg: Option<KeyEncryption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_encrypted_response_enc: Option<ContentEncryption>,
+    /// What encrypts its authorization responses where it asks for signed ones (JARM §3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_encrypted_response_alg: Option<KeyEncryption>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_encrypted_response_enc: Option<ContentEncryption>,
 }
 
 impl KeyEncryption {
@@ -89,9 +94,19 @@ impl Protection {
         encryption(self.userinfo_encrypted_response_alg, self.userinfo_encrypted_response_enc)
     }
 
+    /// Of authorization responses in a JWT.
+    pub fn of_authorization(&self) -> Option<Encryption> {
+        encryption(self.authorization_encrypted_response_alg, self.authorization_encrypted_response_enc)
+    }
+
     /// The algorithms by which something is encrypted to the client, so for which it must have keys.
     pub fn key_encryptions(&self) -> impl Iterator<Item = KeyEncryption> {
-        [self.id_token_encrypted_response_alg, self.userinfo_encrypted_response_alg].into_iter().flatten()
+        let all = [
+            self.id_token_encrypted_response_alg,
+            self.userinfo_encrypted_response_alg,
+            self.authorization_encrypted_response_alg,
+        ];
+        all.into_iter().flatten()
     }
 
     pub(super) fn validate(&self) -> Result<(), String> {
@@ -100,6 +115,7 @@ impl Protection {
         for (what, alg, enc) in [
             ("id_token", self.id_token_encrypted_response_alg, self.id_token_encrypted_response_enc),
             ("userinfo", self.userinfo_encrypted_response_alg, self.userinfo_encrypted_response_enc),
+            ("authorization", self.authorization_encrypted_response_alg, self.authorization_encrypted_response_enc),
         ] {
             if alg.is_none() && enc.is_some() {
                 return Err(format!("{what}_encrypted_response_enc needs {what}_encrypted_response_alg beside it"));

@@ -276,7 +276,7 @@ pub fn see_other(location: &str) -> Response {
 }
 
 /// The answer of the authorization endpoint, to where it was proved to belong. `state` and `iss` are added here.
-pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) -> Response {
+pub async fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) -> Response {
     let mut fields: Vec<(&str, &str)> = Vec::with_capacity(4);
     match answer {
         Answer::Code(code) => fields.push(("code", code.expose_secret())),
@@ -290,7 +290,7 @@ pub fn to_client(services: &Services, target: &RedirectTarget, answer: &Answer) 
     // RFC 9207 §2: in errors too.
     fields.push(("iss", services.config.server.issuer.as_str()));
 
-    let signed = match authorize::sign_response(&services.context(), target, &fields) {
+    let signed = match authorize::sign_response(&services.context(), target, &fields).await {
         Ok(signed) => signed,
         Err(fault) => return self::fault(&fault),
     };

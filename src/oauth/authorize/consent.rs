@@ -2,7 +2,7 @@
 
 use super::{NeedConsent, Source, Step, Validated, Visit};
 use crate::oauth::Context;
-use crate::oauth::error::{consent_required, login_required};
+use crate::oauth::error::{OAuthError, consent_required, interaction_required, login_required};
 use crate::types::redirect_uri::Destination;
 use crate::types::{Fault, Session};
 
@@ -17,7 +17,7 @@ pub(super) async fn ask(
     let Some(why) = needed else { return Ok(None) };
     // OpenID Connect Core §3.1.2.6
     if validated.request.prompt.none {
-        return Ok(Some(Step::Refuse(consent_required(why))));
+        return Ok(Some(Step::Refuse(why)));
     }
     let Some(user) = cx.store.user(session.user).await? else {
         return Ok(Some(Step::Refuse(login_required("the user is not there any more"))));
@@ -26,21 +26,23 @@ pub(super) async fn ask(
     Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 
-/// Why the person must be asked.
+/// Why the person must be asked: what a client hears that wants no page.
 async fn must_ask(
     cx: &Context,
     validated: &Validated,
     session: &Session,
     source: Source,
-) -> Result<Option<&'static str>, Fault> {
+) -> Result<Option<OAuthError>, Fault> {
     let (client, request) = (&validated.client, &validated.request);
     if request.prompt.consent {
-        return Ok(Some("the request itself wants the user to be asked"));
+        return Ok(Some(consent_required("the request itself wants the user to be asked")));
     }
     // RFC 8252 §8.6: any program may sit at such an address, so neither a remembered consent nor the administrator's
     // word for the client proves that it is the client.
     if client.is_public() && validated.target.destination() != Destination::Web {
-        return Ok(Some("a public client at a loopback or private-use address must ask its user each time"));
+        let why = "a public client at a loopback or private-use address must ask its user each time";
+        // No consent that was given before makes a page needless.
+        return Ok(Some(interaction_required(why)));
     }
     if client.metadata.skip_consent {
         return Ok(None);
@@ -50,5 +52,5 @@ async fn must_ask(
         Source::Database => cx.store.consent(session.user, &client.id).await?,
     };
     let allowed = consent.is_some_and(|consent| request.to_allow().is_within(&consent.asked));
-    Ok((!allowed).then_some("the user has not allowed this yet"))
+    Ok((!allowed).then(|| consent_required("the user has not allowed this yet")))
 }

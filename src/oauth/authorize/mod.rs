@@ -141,7 +141,7 @@ pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusa
         let refusal = invalid_request("the request must be pushed first (RFC 9126), and come as its request_uri");
         return Err(Refusal::Redirect(validated.target, refusal));
     }
-    Ok(validated)
+    response::ready(cx, validated).await
 }
 
 /// Steps 2 and 3 of a request, or of what it refers to.
@@ -181,7 +181,7 @@ pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Va
 pub async fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params) -> Result<Validated, Refusal> {
     // RFC 9126 §3
     let referred = refer::open(cx, &client, params).await?;
-    read_referred(cx, client, params, referred).await
+    response::ready(cx, read_referred(cx, client, params, referred).await?).await
 }
 
 /// Steps 2 and 3; `kept` is what the hint proved that is kept no more.

@@ -89,7 +89,8 @@ pub(super) fn read(
         sender_key: dpop::code_binding(params)?,
         nonce: params.get("nonce").map(short("nonce")).transpose()?,
         prompt: prompt(params)?,
-        max_age: max_age(params)?,
+        // OpenID Connect Registration §2: "The max_age request parameter overrides this default value."
+        max_age: max_age(params)?.or(client.metadata.default_max_age),
         login_hint: params.get("login_hint").map(short("login_hint")).transpose()?,
         hint: id_token_hint(cx, client, params, kept)?,
         // OpenID Connect Core §5.5 is for its own requests.

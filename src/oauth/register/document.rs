@@ -14,9 +14,10 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 43] = [
+const MEMBERS: [&str; 44] = [
     "application_type",
     "authorization_encrypted_response_alg",
+    "authorization_encrypted_response_enc",
     "authorization_signed_response_alg",
     "backchannel_logout_session_required",
     "backchannel_logout_uri",

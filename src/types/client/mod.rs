@@ -127,6 +127,9 @@ pub struct ClientMetadata {
     pub id_token_signed_response_alg: Algorithm,
     #[serde(flatten)]
     pub protection: Protection,
+    /// `max_age` of a request that does not say (OpenID Connect Registration §2).
+    #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub default_max_age: Option<Duration>,
     /// RFC 9126 §6: take no authorization request of this client that it did not push.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -206,6 +209,7 @@ impl Default for ClientMetadata {
             default_scope: None,
             id_token_signed_response_alg: default_id_token_alg(),
             protection: Protection::default(),
+            default_max_age: None,
             require_pushed_authorization_requests: false,
             request_object_signing_alg: None,
             require_signed_request_object: false,

@@ -20,7 +20,7 @@ pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery
     let cx = services.context();
     let validated = match authorize::validate(&cx, &params).await {
         Ok(validated) => validated,
-        Err(refusal) => return refuse(&services, refusal),
+        Err(refusal) => return refuse(&services, refusal).await,
     };
     let visit = Visit { session: browser.session(), pending: None, allowed: false };
     let step = authorize::next(&cx, &validated, &visit).await?;
@@ -39,7 +39,7 @@ pub async fn post(State(services): State<Shared>, PageForm(params): PageForm) ->
     let cx = services.context();
     let validated = match authorize::validate(&cx, &params).await {
         Ok(validated) => validated,
-        Err(refusal) => return refuse(&services, refusal),
+        Err(refusal) => return refuse(&services, refusal).await,
     };
     let request = hold(&services, &cx, &validated, (&params, String::new())).await?;
     Ok(respond::see_other(&services.path(&resume_at(request))))
@@ -141,7 +141,7 @@ impl Waiting {
     /// When the request was answered before, or the database is away.
     pub async fn deny(&self, services: &Services, cx: &Context) -> Page {
         let answer = authorize::deny(cx, &self.pending).await?;
-        Ok(respond::to_client(services, &self.validated.target, &answer))
+        Ok(respond::to_client(services, &self.validated.target, &answer).await)
     }
 }
 
@@ -154,7 +154,7 @@ async fn act(services: &Services, cx: &Context, validated: &Validated, visit: &V
             return Err(Fault::because("a request was ended with a question open").into());
         }
     };
-    Ok(respond::to_client(services, &validated.target, &answer))
+    Ok(respond::to_client(services, &validated.target, &answer).await)
 }
 
 fn page_for(step: &Step, request: RequestId) -> String {
@@ -166,11 +166,11 @@ fn page_for(step: &Step, request: RequestId) -> String {
     format!("{page}?request={request}")
 }
 
-fn refuse(services: &Services, refusal: Refusal) -> Page {
+async fn refuse(services: &Services, refusal: Refusal) -> Page {
     match refusal {
         // RFC 6749 §4.1.2.1: "MUST NOT automatically redirect the user agent to the invalid redirection URI".
         Refusal::Page(error) => Err(error.into()),
-        Refusal::Redirect(target, error) => Ok(respond::to_client(services, &target, &Answer::Error(error))),
+        Refusal::Redirect(target, error) => Ok(respond::to_client(services, &target, &Answer::Error(error)).await),
         Refusal::Fault(fault) => Err(fault.into()),
     }
 }

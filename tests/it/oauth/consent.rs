@@ -68,6 +68,9 @@ async fn a_public_client_on_the_users_own_device_asks_each_time(app: TestApp) {
         let page = native.authorize(&person, &pkce, &[]).await;
         assert!(page.asks_for_consent(), "{id}: {page:?}");
         assert!(page.body.contains("on your own device"), "{id}");
+        // OpenID Connect Core §3.1.2.6: it was allowed, and a page has to be shown all the same.
+        let silent = native.authorize(&person, &pkce, &[("prompt", "none")]).await;
+        assert_eq!(silent.param("error").as_deref(), Some("interaction_required"), "{id}: {silent:?}");
         native.redeem(&person.decide(&page, "allow").await.code(), &pkce).await.expect_tokens();
 
         // A confidential client proves itself at the token endpoint, wherever it listens.

@@ -344,6 +344,8 @@ fn a_registration_that_cannot_be_served_is_refused() {
         (json!({"id_token_encrypted_response_alg": "RSA-OAEP-256"}), &[], "jwks"),
         (json!({"userinfo_encrypted_response_alg": "ECDH-ES"}), &[&rsa], "ECDH-ES"),
         (json!({"id_token_encrypted_response_alg": "RSA-OAEP-256"}), &[&ec], "RSA-OAEP-256"),
+        (json!({"authorization_encrypted_response_enc": "A256GCM"}), &[&rsa], "authorization_encrypted_response_alg"),
+        (json!({"authorization_encrypted_response_alg": "ECDH-ES"}), &[], "jwks"),
         (json!({"userinfo_signed_response_alg": "HS256"}), &[], "asymmetric"),
         (json!({"userinfo_signed_response_alg": "none"}), &[], "none"),
         // RFC 8725 §3.2, RFC 7518 §4.2: not with the padding of Bleichenbacher's attack.

@@ -1,10 +1,12 @@
 //! Authorization responses as signed JWTs (JARM).
 
-use grantor::types::{Algorithm, Clock};
+use grantor::types::{Algorithm, Clock, ContentEncryption, KeyEncryption};
 use serde_json::{Value, json};
 
 use super::id_token::verified;
+use super::par::push;
 use crate::each_database;
+use crate::support::jwe::{published, recipient};
 use crate::support::party::decode;
 use crate::support::{Page, Pkce, TestApp};
 
@@ -14,6 +16,8 @@ each_database!(
     it_is_signed_with_the_algorithm_of_the_client,
     a_code_does_not_travel_in_a_fragment,
     a_signed_response_is_no_id_token,
+    an_answer_is_encrypted_to_the_client_that_wants_it,
+    an_answer_that_cannot_be_encrypted_is_not_given,
 );
 
 /// The JWT of an answer, however it travels: it is the only parameter (JARM §2.3).
@@ -116,4 +120,58 @@ async fn a_signed_response_is_no_id_token(app: TestApp) {
     super::authorize::refused_at_the_client(&app, &page, "invalid_request", "a response as a hint");
     rp.userinfo(&jwt).await.expect_error("invalid_token");
     app.introspect(&jwt).await.expect_inactive();
+}
+
+async fn an_answer_is_encrypted_to_the_client_that_wants_it(app: TestApp) {
+    app.user("ada").await;
+    let (person, to) = (app.person(), recipient("p256"));
+    let jwks = published(&[&to.public]);
+    let rp = app.client("web").with(|client| {
+        client.jwks = Some(jwks);
+        client.protection.authorization_encrypted_response_alg = Some(KeyEncryption::EcdhEs);
+        client.protection.authorization_encrypted_response_enc = Some(ContentEncryption::A256Gcm);
+    });
+    let rp = rp.create().await;
+    let (_, signed) = to.read(&response(&rp.authorize(&person, &Pkce::new(), &SILENT).await, "jwt"));
+    assert_eq!(verified(&app, &signed, "web").await.expect("it is ours")["error"], "login_required");
+    rp.sign_in_with(&person, "ada", &[]).await;
+    for mode in MODES {
+        let pkce = Pkce::new();
+        let page = rp.authorize(&person, &pkce, &[("response_mode", mode)]).await;
+        // JARM §2.2: signed, and then encrypted.
+        let (header, signed) = to.read(&response(&page, mode));
+        assert_eq!(
+            (&header["alg"], &header["enc"], &header["cty"]),
+            (&json!("ECDH-ES"), &json!("A256GCM"), &json!("JWT"))
+        );
+        let claims = verified(&app, &signed, "web").await.expect("it is ours");
+        assert_eq!(claims["state"], "a state");
+        let tokens = rp.redeem(claims["code"].as_str().expect("a code"), &pkce).await.expect_tokens();
+        // It is for these answers alone.
+        verified(&app, tokens.id_token(), "web").await.expect("it is in clear");
+    }
+    // §3: who asks for no JWT gets none.
+    rp.authorize(&person, &Pkce::new(), &[]).await.code();
+}
+
+const SILENT: [(&str, &str); 2] = [("response_mode", "jwt"), ("prompt", "none")];
+
+async fn an_answer_that_cannot_be_encrypted_is_not_given(app: TestApp) {
+    app.user("ada").await;
+    let person = app.person();
+    let rp = app.client("web").create().await;
+    rp.sign_in_with(&person, "ada", &[]).await;
+    app.reregister("web", |client| {
+        client.jwks = Some(published(&[&recipient("rsa").public]));
+        client.protection.authorization_encrypted_response_alg = Some(KeyEncryption::EcdhEs);
+    })
+    .await;
+    // Not in clear, and not as an error that says why: the person is told.
+    for changes in [&SILENT[..1], &SILENT] {
+        let page = rp.authorize(&person, &Pkce::new(), changes).await;
+        assert_eq!(page.status, 400, "{page:?}");
+        assert!(page.url.starts_with(app.issuer()) && page.param("response").is_none(), "{page:?}");
+    }
+    push(&rp, &Pkce::new(), &SILENT[..1]).await.expect_error("invalid_request");
+    rp.authorize(&person, &Pkce::new(), &[]).await.code();
 }

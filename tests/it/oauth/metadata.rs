@@ -51,6 +51,8 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
     // Every member of it is looked at by a test of this file.
     let known = [
         "acr_values_supported",
+        "authorization_encryption_alg_values_supported",
+        "authorization_encryption_enc_values_supported",
         "authorization_endpoint",
         "authorization_response_iss_parameter_supported",
         "authorization_signing_alg_values_supported",
@@ -276,7 +278,7 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     assert_eq!(document["userinfo_signing_alg_values_supported"], document["id_token_signing_alg_values_supported"]);
 
     // `oauth/encryption.rs` shows each of them.
-    for what in ["id_token", "userinfo"] {
+    for what in ["id_token", "userinfo", "authorization"] {
         let known = |member: &str| list(&document, &format!("{what}_encryption_{member}_values_supported"));
         assert_eq!(known("alg"), ["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"]);
         assert_eq!(known("enc"), ["A128CBC-HS256", "A256GCM"]);

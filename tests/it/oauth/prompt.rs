@@ -16,6 +16,7 @@ each_database!(
     prompt_select_account_asks_which_one,
     somebody_else_may_sign_in_from_the_consent_page,
     max_age_asks_again_when_the_sign_in_is_too_long_ago,
+    a_client_has_a_max_age_of_its_own_until_it_says_another,
     a_login_hint_fills_the_field_in_and_no_more,
     an_id_token_hint_names_who_is_expected,
     an_id_token_hint_must_be_a_token_of_this_issuer_and_client,
@@ -53,7 +54,7 @@ async fn prompt_none_shows_no_page(app: TestApp) {
 
     // RFC 8252 §8.6: any program may listen there, so no answer goes out without the person.
     native.code(&person, "ada", &pkce, &[]).await;
-    native.authorize(&person, &pkce, &[none]).await.expect_redirect_error("consent_required");
+    native.authorize(&person, &pkce, &[none]).await.expect_redirect_error("interaction_required");
 }
 
 async fn prompt_login_asks_for_the_password_again(app: TestApp) {
@@ -180,6 +181,23 @@ async fn max_age_asks_again_when_the_sign_in_is_too_long_ago(app: TestApp) {
     app.clock.advance(Duration::from_secs(5));
     let page = person.sign_in(&page, "ada", PASSWORD).await;
     assert!(page.param("code").is_some(), "{page:?}");
+}
+
+async fn a_client_has_a_max_age_of_its_own_until_it_says_another(app: TestApp) {
+    app.user("ada").await;
+    // OpenID Connect Registration §2
+    let max_age = |client: &mut grantor::types::ClientMetadata| client.default_max_age = Some(Duration::from_secs(300));
+    let rp = app.client("web").with(max_age).create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    rp.sign_in_with(&person, "ada", &[]).await;
+    app.clock.advance(Duration::from_secs(300));
+    rp.authorize(&person, &pkce, &[]).await.code();
+    app.clock.advance(Duration::from_secs(1));
+    rp.authorize(&person, &pkce, &[("max_age", "301")]).await.code();
+    assert!(rp.authorize(&person, &pkce, &[("max_age", "300")]).await.asks_to_sign_in());
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    assert!(page.asks_to_sign_in(), "{page:?}");
+    assert!(person.sign_in(&page, "ada", PASSWORD).await.param("code").is_some());
 }
 
 async fn a_login_hint_fills_the_field_in_and_no_more(app: TestApp) {
