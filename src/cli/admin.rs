@@ -11,7 +11,7 @@ use crate::config::{self, Config, Overrides};
 use crate::crypto::{KeyRing, SystemRandom};
 use crate::oauth::{Subjects, client_secret};
 use crate::store::{Store, Stored};
-use crate::types::{Client, ClientId, Clock, SystemClock, Timestamp, User, UserId};
+use crate::types::{Client, ClientId, Clock, SecretForm, SystemClock, Timestamp, User, UserId};
 
 /// How often a change is tried again that another forestalled.
 const ATTEMPTS: usize = 5;
@@ -37,9 +37,12 @@ impl Admin {
     }
 
     /// Keeps a client's secret as its method needs it.
-    pub fn keep_secret(&self, client: &mut Client, secret: &SecretString) -> anyhow::Result<()> {
-        let ring = data::key_ring(&self.config, &self.rng)?;
-        client_secret::keep(client, secret, &ring, &self.rng).map_err(|why| anyhow!("{why}"))
+    pub async fn keep_secret(&self, client: &mut Client, secret: &SecretString) -> anyhow::Result<()> {
+        let ring = match client.metadata.token_endpoint_auth_method.secret() {
+            SecretForm::Sealed => Some(self.servers_key_ring().await?),
+            SecretForm::Hashed | SecretForm::None => None,
+        };
+        client_secret::keep(client, secret, ring.as_ref(), &self.rng).map_err(|why| anyhow!("{why}"))
     }
 
     /// The key ring of the servers. Never another one beside it: they could not open what it seals.
@@ -82,12 +85,12 @@ impl Admin {
     pub async fn change_client(
         &self,
         id: &ClientId,
-        change: impl Fn(&mut Client) -> anyhow::Result<()>,
+        change: impl AsyncFn(&mut Client) -> anyhow::Result<()>,
     ) -> anyhow::Result<Client> {
         for _ in 0..ATTEMPTS {
             let before = self.client(id).await?;
             let mut client = before.clone();
-            change(&mut client)?;
+            change(&mut client).await?;
             let registered = |client: &Client| {
                 let Client { metadata, secret_hash, secret_sealed, registration, .. } = client.clone();
                 (metadata, secret_hash, secret_sealed, registration)

@@ -108,7 +108,7 @@ impl ClientKeys {
     /// # Errors
     /// In words, when it is too short for the client's method.
     pub fn keep_secret(&self, client: &mut Client, secret: &SecretString, rng: &dyn Random) -> Result<(), String> {
-        client_secret::keep(client, secret, &self.ring, rng)
+        client_secret::keep(client, secret, Some(&self.ring), rng)
     }
 
     /// Whether it is the secret of the client, however that is kept.

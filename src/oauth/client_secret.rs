@@ -12,8 +12,13 @@ const LEAST_OF_A_MAC: usize = 32;
 /// Keeps a secret as the client's method needs it, in the place of whatever was kept.
 ///
 /// # Errors
-/// In words, when it is too short for the method.
-pub fn keep(client: &mut Client, secret: &SecretString, ring: &KeyRing, rng: &dyn Random) -> Result<(), String> {
+/// In words, when it is too short for the method, or would be sealed and there is no ring.
+pub fn keep(
+    client: &mut Client,
+    secret: &SecretString,
+    ring: Option<&KeyRing>,
+    rng: &dyn Random,
+) -> Result<(), String> {
     let bytes = secret.expose_secret().as_bytes();
     (client.secret_hash, client.secret_sealed) = match client.metadata.token_endpoint_auth_method.secret() {
         SecretForm::None => (None, None),
@@ -21,7 +26,10 @@ pub fn keep(client: &mut Client, secret: &SecretString, ring: &KeyRing, rng: &dy
         SecretForm::Sealed if bytes.len() < LEAST_OF_A_MAC => {
             return Err(format!("a secret for client_secret_jwt has at least {LEAST_OF_A_MAC} bytes"));
         }
-        SecretForm::Sealed => (None, Some(ring.seal(rng, &seal_context(&client.id), bytes))),
+        SecretForm::Sealed => {
+            let ring = ring.ok_or("a secret for client_secret_jwt is sealed by the servers' key ring")?;
+            (None, Some(ring.seal(rng, &seal_context(&client.id), bytes)))
+        }
     };
     Ok(())
 }
@@ -87,7 +95,7 @@ mod tests {
         ] {
             let mut client = client("web", method);
             assert_eq!(is_kept(&client), !(hashed || sealed), "{method}");
-            keep(&mut client, &secret, &ring, &rng).unwrap();
+            keep(&mut client, &secret, sealed.then_some(&ring), &rng).unwrap();
             assert_eq!((client.secret_hash.is_some(), client.secret_sealed.is_some()), (hashed, sealed), "{method}");
             assert!(is_kept(&client));
             let opened = open(&client, &ring).unwrap();
@@ -100,8 +108,9 @@ mod tests {
         let rng = SystemRandom::new();
         let ring = KeyRing::parse(&KeyRing::generate(&rng)).unwrap();
         let mut own = client("web", AuthMethod::ClientSecretJwt);
-        assert!(keep(&mut own, &"short".into(), &ring, &rng).is_err());
-        keep(&mut own, &"0123456789abcdef0123456789abcdef".into(), &ring, &rng).unwrap();
+        assert!(keep(&mut own, &"0123456789abcdef0123456789abcdef".into(), None, &rng).is_err());
+        assert!(keep(&mut own, &"short".into(), Some(&ring), &rng).is_err());
+        keep(&mut own, &"0123456789abcdef0123456789abcdef".into(), Some(&ring), &rng).unwrap();
         let other = Client { secret_sealed: own.secret_sealed.clone(), ..client("other", AuthMethod::ClientSecretJwt) };
         assert!(open(&own, &ring).is_ok() && open(&other, &ring).is_err());
     }

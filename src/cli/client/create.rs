@@ -59,7 +59,7 @@ impl Create {
             registration: None,
         };
         if let Some(secret) = secret {
-            admin.keep_secret(&mut client, secret)?;
+            admin.keep_secret(&mut client, secret).await?;
         }
         let mut tx = admin.store.begin().await?;
         if tx.insert_client(&client).await? == Stored::Conflict {

@@ -23,7 +23,7 @@ impl RotateSecret {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
         let given = if self.secret_stdin { Some(input::client_secret()?) } else { None };
         let made = if self.secret_stdin { None } else { Some(secret(&admin.rng)) };
-        let rotated = admin.change_client(&self.id, |client| {
+        let rotated = admin.change_client(&self.id, async |client| {
             let method = client.metadata.token_endpoint_auth_method;
             if client.is_public() {
                 bail!("{} is a public client, which has no secret", client.id);
@@ -31,7 +31,10 @@ impl RotateSecret {
             if method.secret() == SecretForm::None {
                 bail!("{} authenticates by {method}, so it has no secret", client.id);
             }
-            given.as_ref().or(made.as_ref()).map_or(Ok(()), |secret| admin.keep_secret(client, secret))
+            match given.as_ref().or(made.as_ref()) {
+                Some(secret) => admin.keep_secret(client, secret).await,
+                None => Ok(()),
+            }
         });
         let client = rotated.await?;
         if self.json {

@@ -72,13 +72,13 @@ impl Update {
         self.change(&mut planned)?;
         settings::check_sector(&planned, admin).await?;
         let needs_secret = Cell::new(false);
-        let changed = admin.change_client(&self.id, |client| {
+        let changed = admin.change_client(&self.id, async |client| {
             self.change(&mut client.metadata)?;
             settings::check(&client.metadata, admin)?;
             // What is kept of a secret serves one way of using it, so another way needs another secret.
             let serves = client_secret::is_kept(client);
             needs_secret.set(!serves && client.metadata.token_endpoint_auth_method.secret() != SecretForm::None);
-            if serves { Ok(()) } else { admin.keep_secret(client, &fresh) }
+            if serves { Ok(()) } else { admin.keep_secret(client, &fresh).await }
         });
         let client = changed.await?;
         let made = needs_secret.get().then_some(&fresh);

@@ -19,7 +19,7 @@ pub struct Verify {
 
 impl Verify {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
-        let verified = admin.change_client(&self.id, |client| {
+        let verified = admin.change_client(&self.id, async |client| {
             let Some(registration) = &mut client.registration else {
                 bail!("{} was made by an administrator, so there is nothing to verify", client.id);
             };

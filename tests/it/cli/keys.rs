@@ -140,10 +140,15 @@ async fn a_key_that_the_servers_could_not_open_is_not_made(app: TestApp) {
     app.user("ada").await;
     app.client("web").create().await;
     let show = ["user", "show", "ada", "--client", "web"];
-    for arguments in [&["keys", "rotate"][..], &["keys", "revoke", &kid], &show] {
+    let sealed = ["client", "create", "--name", "x", "--auth-method", "client_secret_jwt"];
+    for arguments in [&["keys", "rotate"][..], &["keys", "revoke", &kid], &show, &sealed] {
         let refused = beside.run(arguments, "").await;
         refused.expect_refused(1, "seal.key is not there: this needs the one that the servers have");
     }
+    // What lies in the database as a hash needs no seal key, and none is left behind.
+    beside.ok(&["client", "create", "--name", "y", "--id", "hashed"]).await;
+    beside.ok(&["client", "rotate-secret", "hashed"]).await;
+    assert!(!beside.place.path("data/seal.key").exists());
     let file = beside.place.path("grantor.toml");
     fs::write(&file, "[seal]\nkeys = \"other:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n").unwrap();
     let refused = beside.run(&["keys", "rotate", "--config", file.to_str().unwrap()], "").await;

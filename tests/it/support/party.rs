@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
             registration: None,
         };
         let ring = KeyRing::parse(self.app.config.seal.keys.as_ref().expect("a key ring").expose_secret());
-        client_secret::keep(&mut client, &SECRET.into(), &ring.expect("a key ring"), &SystemRandom::new())
+        client_secret::keep(&mut client, &SECRET.into(), Some(&ring.expect("a key ring")), &SystemRandom::new())
             .expect("the secret is long enough");
         let mut tx = self.app.store.begin().await.expect("the store answers");
         tx.insert_client(&client).await.expect("the client is stored");
