@@ -6,6 +6,7 @@
 mod admin;
 pub mod client;
 pub mod demo;
+pub mod doctor;
 mod input;
 pub mod keys;
 mod migrate;
@@ -83,6 +84,8 @@ enum Command {
     /// List, rotate and revoke the keys that sign tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Keys(keys::Command),
+    /// Say what RFC 9700 and FAPI 2.0 would object to in the configuration and in each client.
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command line of this process.
@@ -108,7 +111,11 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match done.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => tell(&error),
+        Err(error) => match error.downcast::<doctor::Objections>() {
+            // They are what was asked for, and no failure of the command.
+            Ok(doctor::Objections(report)) => print(&report).map_or_else(|why| tell(&why), |()| ExitCode::from(1)),
+            Err(error) => tell(&error),
+        },
     }
 }
 
@@ -124,6 +131,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::RegistrationToken(command) => registration_token::run(command, &overrides).await,
         Command::Resource(command) => resource::run(command, &overrides).await,
         Command::Keys(command) => keys::run(command, &overrides).await,
+        Command::Doctor(doctor) => doctor.run(&overrides).await,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod registration;
 pub mod scopes;
 pub mod seal;
 mod section;
+pub mod security;
 pub mod server;
 pub mod session;
 pub mod tls;
@@ -53,6 +54,7 @@ pub use refresh::Refresh;
 pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
 pub use seal::Seal;
+pub use security::Security;
 pub use server::Server;
 pub use session::Session;
 pub use tls::Tls;
@@ -77,6 +79,7 @@ pub struct Config {
     pub session: Session,
     pub password: Password,
     pub keys: Keys,
+    pub security: Security,
     pub feed: Feed,
     pub client_authentication: ClientAuthentication,
     pub dpop: Dpop,
@@ -144,6 +147,7 @@ impl Config {
             session: reader.section("session"),
             password: reader.section("password"),
             keys: reader.section("keys"),
+            security: reader.section("security"),
             feed: reader.section("feed"),
             client_authentication: reader.section("client_authentication"),
             dpop: reader.section("dpop"),

@@ -60,13 +60,18 @@ pub fn code_binding(params: &Params) -> Result<Option<SenderKey>, OAuthError> {
     Ok(Some(SenderKey::Jwk(named.to_owned())))
 }
 
-/// Checks a proof (RFC 9449 §4.3), with `access_token` as a resource does; its key.
+/// Checks a proof (RFC 9449 §4.3) that one of these algorithms signed, with `access_token` as a resource does; its key.
 ///
 /// # Errors
 /// `invalid_dpop_proof`; `use_dpop_nonce` (RFC 9449 §8).
-pub async fn prove(cx: &Context, request: Request<'_>, access_token: Option<&str>) -> Result<SenderKey, Error> {
+pub async fn prove(
+    cx: &Context,
+    request: Request<'_>,
+    algorithms: &[Algorithm],
+    access_token: Option<&str>,
+) -> Result<SenderKey, Error> {
     let proof = request.proof.ok_or_else(|| invalid_dpop_proof("the DPoP proof is missing"))?;
-    let (claims, thumbprint) = read(proof)?;
+    let (claims, thumbprint) = read(proof, algorithms)?;
     check_request(cx, request, &claims)?;
 
     // (11)
@@ -93,14 +98,14 @@ pub async fn prove(cx: &Context, request: Request<'_>, access_token: Option<&str
     }
 }
 
-/// The claims that a proof's own key signed, and the thumbprint of that key. Whether they fit the request is not looked
-/// at: `prove` does.
+/// The claims that a proof's own key signed by one of these algorithms, and the thumbprint of that key. Whether they fit
+/// the request is not looked at: `prove` does.
 ///
 /// # Errors
 /// `invalid_dpop_proof`
-pub fn read(proof: &str) -> Result<(Claims, String), OAuthError> {
+pub fn read(proof: &str, algorithms: &[Algorithm]) -> Result<(Claims, String), OAuthError> {
     // (2), (5)
-    let mut unverified = Unverified::parse(proof, &ALGORITHMS).map_err(broken)?;
+    let mut unverified = Unverified::parse(proof, algorithms).map_err(broken)?;
     // (4)
     if !unverified.header.is_type("dpop+jwt") {
         return Err(invalid_dpop_proof("typ of the DPoP proof must be dpop+jwt"));

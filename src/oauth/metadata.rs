@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, authorize, client_auth, dpop, scope};
+use super::{Context, authorize, client_auth, dpop, profile, scope};
 use crate::config::registration::Mode;
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
@@ -55,9 +55,13 @@ fn requests(cx: &Context) -> Value {
         // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
         "code_challenge_methods_supported": ["S256"],
         // RFC 9126 §5
-        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests,
+        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests
+            || profile::applies_to_all(&cx.config),
         "request_parameter_supported": true,
-        "request_object_signing_alg_values_supported": authorize::REQUEST_OBJECT_ALGORITHMS.map(Algorithm::as_str),
+        "request_object_signing_alg_values_supported": names(profile::algorithms_of_all(
+            &cx.config,
+            &authorize::REQUEST_OBJECT_ALGORITHMS,
+        )),
         // By reference there are pushed requests alone. Its default is true (OpenID Connect Discovery §3).
         "request_uri_parameter_supported": false,
         // RFC 9207 §3
@@ -75,8 +79,12 @@ fn clients(cx: &Context) -> Value {
     let confidential: Vec<_> =
         client_auth::methods(cx).filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     // RFC 8414 §2: MUST be there where a method signs.
-    let signing: Vec<_> =
-        AuthMethod::ALL.iter().flat_map(|method| method.algorithms()).map(|alg| alg.as_str()).collect();
+    let usual = client_auth::methods(cx).flat_map(AuthMethod::algorithms);
+    let signing: Vec<_> = if profile::applies_to_all(&cx.config) {
+        names(&profile::ALGORITHMS)
+    } else {
+        usual.map(|alg| alg.as_str()).collect()
+    };
     json!({
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": signing,
@@ -86,7 +94,7 @@ fn clients(cx: &Context) -> Value {
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
         // RFC 9449 §5.1
-        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
+        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
         // RFC 8705 §3.3
         "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
     })
@@ -126,7 +134,12 @@ fn logout() -> Value {
     })
 }
 
+fn names(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    algorithms.iter().map(|alg| alg.as_str()).collect()
+}
+
 /// What a client can be registered for. The keys of an algorithm that is configured no more still verify.
 fn signing_algorithms(cx: &Context) -> Vec<&'static str> {
-    cx.config.keys.algorithms.iter().map(|alg| alg.as_str()).collect()
+    let fit = |alg: &&Algorithm| !profile::applies_to_all(&cx.config) || profile::ALGORITHMS.contains(alg);
+    cx.config.keys.algorithms.iter().filter(fit).map(|alg| alg.as_str()).collect()
 }

@@ -20,6 +20,7 @@
 //! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
 //! | JARM (signed authorization responses) | `authorize/response` |
+//! | FAPI 2.0, RFC 9700 (what clients are held to) | `profile/` |
 //! | RFC 7662 (introspection) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
@@ -49,6 +50,7 @@ pub mod keys;
 pub mod logout;
 pub mod metadata;
 pub mod par;
+pub mod profile;
 pub mod register;
 pub mod replay;
 pub mod resource;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::authorize::{self, Refusal};
 use super::error::invalid_request;
-use super::{Context, Error, dpop, sender};
+use super::{Context, Error, dpop, profile, sender};
 use crate::crypto::{hash, random};
 use crate::store::PushedRequest;
 use crate::types::{Client, Params, SenderKey};
@@ -57,13 +57,15 @@ pub async fn push(
     }
     let named = validated.request.sender_key;
     let is_named = named.is_some();
-    if let Some(SenderKey::Jwk(thumbprint)) = sender::pushed_binding(cx, named, request).await?.filter(|_| !is_named) {
+    if let Some(SenderKey::Jwk(thumbprint)) =
+        sender::pushed_binding(cx, &validated.client, named, request).await?.filter(|_| !is_named)
+    {
         kept.push(("dpop_jkt".to_owned(), thumbprint));
     }
 
     let secret = random::secret(&*cx.rng);
     let secret = secret.expose_secret();
-    let lifetime = cx.config.authorization.pushed_request_lifetime;
+    let lifetime = profile::pushed_lifetime(&cx.config, &validated.client.metadata);
     let request = PushedRequest {
         id_hash: hash::sha256(secret.as_bytes()),
         client: id,

@@ -1,7 +1,7 @@
 //! Whose a token is: the key of a DPoP proof (RFC 9449), or the certificate of the connection (RFC 8705 §3).
 
 use super::error::{invalid_dpop_proof, invalid_request, invalid_token};
-use super::{Context, Error, dpop};
+use super::{Context, Error, dpop, profile};
 use crate::crypto::PeerCertificate;
 use crate::types::{Client, SenderKey};
 
@@ -28,7 +28,8 @@ pub enum Scheme {
 /// `invalid_request` when it may not do without a certificate.
 pub async fn binding(cx: &Context, client: &Client, sender: Sender<'_>) -> Result<Option<SenderKey>, Error> {
     if sender.request.proof.is_some() {
-        return dpop::prove(cx, sender.request, None).await.map(Some);
+        let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
+        return dpop::prove(cx, sender.request, algorithms, None).await.map(Some);
     }
     if client.metadata.dpop_bound_access_tokens {
         return Err(
@@ -42,7 +43,14 @@ pub async fn binding(cx: &Context, client: &Client, sender: Sender<'_>) -> Resul
         })?;
         return Ok(Some(SenderKey::Certificate(certificate.thumbprint())));
     }
-    Ok(None)
+    match sender.certificate {
+        _ if !profile::must_bind(&cx.config, &client.metadata) => Ok(None),
+        Some(certificate) => Ok(Some(SenderKey::Certificate(certificate.thumbprint()))),
+        None => Err(invalid_request(
+            "FAPI 2.0 has access tokens that are bound to a key: send a DPoP proof, or show a certificate",
+        )
+        .into()),
+    }
 }
 
 /// To what the code of a pushed request will be bound (RFC 9449 §10.1): `named`, which is its `dpop_jkt`, or the key of
@@ -52,13 +60,15 @@ pub async fn binding(cx: &Context, client: &Client, sender: Sender<'_>) -> Resul
 /// `invalid_dpop_proof`, also when the two are not the same; `use_dpop_nonce`.
 pub async fn pushed_binding(
     cx: &Context,
+    client: &Client,
     named: Option<SenderKey>,
     request: dpop::Request<'_>,
 ) -> Result<Option<SenderKey>, Error> {
     if request.proof.is_none() {
         return Ok(named);
     }
-    let proved = dpop::prove(cx, request, None).await?;
+    let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
+    let proved = dpop::prove(cx, request, algorithms, None).await?;
     if named.is_some_and(|named| named != proved) {
         return Err(invalid_dpop_proof("dpop_jkt is not the thumbprint of the key of the DPoP proof").into());
     }
@@ -81,7 +91,8 @@ pub async fn check(
         (Scheme::Dpop, Some(bound @ SenderKey::Jwk(_))) => {
             // RFC 9449 §4.3 (12): "the public key to which the access token is bound matches the public key from the
             // DPoP proof".
-            if dpop::prove(cx, sender.request, Some(token)).await? == *bound {
+            let algorithms = profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS);
+            if dpop::prove(cx, sender.request, algorithms, Some(token)).await? == *bound {
                 Ok(())
             } else {
                 refuse("the access token is bound to another key than that of the DPoP proof")

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::app::data;
 use crate::cli::{Admin, Usage, input};
 use crate::config::ACCESS_TOKEN_CEILING;
-use crate::oauth::{client_keys, subjects};
+use crate::oauth::{client_keys, profile, subjects};
 use crate::types::{Algorithm, ClientMetadata, GrantType, PkcePolicy, RedirectUri, Scope};
 
 #[derive(Args)]
@@ -101,6 +101,7 @@ pub async fn check_sector(metadata: &ClientMetadata, admin: &Admin) -> anyhow::R
 pub fn check(metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
     metadata.validate().map_err(|why| anyhow!("{why}"))?;
     client_keys::check(metadata).map_err(|why| anyhow!("{why}"))?;
+    profile::check(&admin.config, metadata).map_err(|why| anyhow!("{why}"))?;
     if metadata.access_token_lifetime.is_some_and(|lifetime| lifetime > ACCESS_TOKEN_CEILING) {
         let most = humantime::format_duration(ACCESS_TOKEN_CEILING);
         bail!("an access token lives at most {most}: take a shorter --access-token-lifetime");

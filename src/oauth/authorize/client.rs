@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Refusal;
-use crate::oauth::Context;
-use crate::oauth::error::{invalid_client, invalid_request};
+use crate::oauth::error::{invalid_client, invalid_request, unauthorized_client};
+use crate::oauth::{Context, profile};
 use crate::types::{Client, ClientId, Params};
 
 /// Finds the client of the request. An unknown one is told to nobody but the person (RFC 6749 §4.1.2.1).
@@ -13,5 +13,7 @@ pub(super) async fn identify(cx: &Context, params: &Params) -> Result<Arc<Client
     let unknown = || Refusal::Page(invalid_client("no application is registered under this client_id"));
     let id = ClientId::parse(id).ok_or_else(unknown)?;
     let client = cx.store.client(&id).await.map_err(Refusal::Fault)?;
-    client.filter(|client| !client.is_disabled()).ok_or_else(unknown)
+    let client = client.filter(|client| !client.is_disabled()).ok_or_else(unknown)?;
+    profile::check(&cx.config, &client.metadata).map_err(|why| Refusal::Page(unauthorized_client(why)))?;
+    Ok(client)
 }

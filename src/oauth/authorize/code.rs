@@ -6,7 +6,7 @@ use super::{Answer, Validated, Visit};
 use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::oauth::{Context, Error};
+use crate::oauth::{Context, Error, profile};
 use crate::store::{NewGrant, PendingRequest, Tx};
 use crate::types::{Fault, GrantId, GrantType, Session, Terms};
 
@@ -111,7 +111,7 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
     let offline = request.scope.contains(OFFLINE_ACCESS);
     let refreshable =
         client.may_use(GrantType::RefreshToken) && (offline || client.metadata.always_issue_refresh_token);
-    let code_expires_at = cx.now.plus(cx.config.authorization.code_lifetime);
+    let code_expires_at = cx.now.plus(profile::code_lifetime(&cx.config, &client.metadata));
     let end = if refreshable {
         cx.now.plus(cx.config.refresh.absolute(client))
     } else {

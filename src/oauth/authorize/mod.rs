@@ -31,7 +31,7 @@ pub use response::sign as sign_response;
 pub use target::{Answer, RedirectTarget};
 
 use super::error::invalid_request;
-use super::{Context, Error, OAuthError, resource};
+use super::{Context, Error, OAuthError, profile, resource};
 use crate::store::PendingRequest;
 use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
 
@@ -135,8 +135,7 @@ pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusa
     let referred = refer::follow(cx, &client, params).await?;
     let validated = read_referred(cx, client, params, referred).await?;
     // RFC 9126 §5, §6
-    let everybody = cx.config.authorization.require_pushed_authorization_requests;
-    let must_push = everybody || validated.client.metadata.require_pushed_authorization_requests;
+    let must_push = profile::must_push(&cx.config, &validated.client.metadata);
     if must_push && validated.pushed().is_none() {
         let refusal = invalid_request("the request must be pushed first (RFC 9126), and come as its request_uri");
         return Err(Refusal::Redirect(validated.target, refusal));
@@ -186,7 +185,7 @@ pub async fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params)
 
 /// Steps 2 and 3; `kept` is what the hint proved that is kept no more.
 async fn read(cx: &Context, client: Arc<Client>, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
-    let target = target::prove(&client, params)?;
+    let target = target::prove(cx, &client, params)?;
     let resources = match resource::asked(cx, params).await {
         Ok(resources) => resources,
         Err(Error::Refused(refusal)) => return Err(Refusal::Redirect(target, refusal)),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::crypto::jws::Unverified;
 use crate::oauth::client_keys::ClientKeysError;
 use crate::oauth::error::{OAuthError, invalid_request_object};
-use crate::oauth::{Context, Error};
+use crate::oauth::{Context, Error, profile};
 use crate::types::{Algorithm, Client, Params};
 
 /// RFC 9101 §10.8: the type that says what it is.
@@ -28,7 +28,8 @@ const OF_THE_JWT: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sub"];
 pub(super) async fn open(cx: &Context, client: &Client, object: &str) -> Result<Params, Error> {
     // RFC 9101 §6.2, §10.2: the algorithm is the registered one, if there is one.
     let registered = client.metadata.request_object_signing_alg;
-    let algorithms = registered.as_ref().map_or(&ALGORITHMS[..], std::slice::from_ref);
+    let usual = || profile::algorithms(&cx.config, &client.metadata, &ALGORITHMS);
+    let algorithms = registered.as_ref().map_or_else(usual, std::slice::from_ref);
     let token = Unverified::parse(object, algorithms).map_err(|why| wrong(why.to_string()))?;
     // RFC 9101 §10.8: a JWT that says that it is something else is no request object. Many say nothing.
     if token.header.typ.is_some() && !token.header.is_type(TYPE) && !token.header.is_type("JWT") {
@@ -78,7 +79,7 @@ fn check_times(cx: &Context, client: &Client, claims: &Map<String, Value>) -> Re
     };
     let (exp, nbf, now) = (time("exp")?, time("nbf")?, cx.now.secs());
     // FAPI 2.0 Message Signing §5.3.1 has both, of clients that must sign.
-    if client.metadata.require_signed_request_object && (exp.is_none() || nbf.is_none()) {
+    if profile::needs_times(&cx.config, &client.metadata) && (exp.is_none() || nbf.is_none()) {
         return Err(wrong("it must have exp and nbf"));
     }
     if exp.is_some_and(|exp| exp <= now) {

@@ -9,7 +9,7 @@ use crate::oauth::error::{
     unsupported_response_type,
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
-use crate::oauth::{Context, dpop, engine, hint};
+use crate::oauth::{Context, dpop, engine, hint, profile};
 use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, SenderKey, user};
 
 /// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
@@ -114,7 +114,7 @@ fn code_challenge(
     params: &Params,
 ) -> Result<Option<CodeChallenge>, OAuthError> {
     let (method, challenge) = (params.get("code_challenge_method"), params.get("code_challenge"));
-    let policy = client.metadata.pkce.unwrap_or(cx.config.authorization.pkce);
+    let policy = profile::pkce(&cx.config, &client.metadata);
     let exempt = policy == PkcePolicy::Optional && !client.is_public() && scope.contains(OPENID);
     if exempt && challenge.is_none() && method.is_none() {
         return Ok(None);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{RedirectTarget, Refusal, Validated};
 use crate::crypto::{TokenType, jwt};
 use crate::oauth::error::invalid_request;
-use crate::oauth::{Context, encryption};
+use crate::oauth::{Context, encryption, profile};
 use crate::types::{Algorithm, Client, ClientId, Encryption, Fault};
 
 /// JARM §2.1: "A maximum JWT lifetime of 10 minutes is RECOMMENDED."
@@ -22,9 +22,8 @@ pub struct Signing {
 }
 
 impl Signing {
-    pub(super) fn of(client: &Client) -> Self {
-        // JARM §3: "The default, if omitted, is RS256."
-        let algorithm = client.metadata.authorization_signed_response_alg.unwrap_or(Algorithm::Rs256);
+    pub(super) fn of(cx: &Context, client: &Client) -> Self {
+        let algorithm = profile::response_algorithm(&cx.config, &client.metadata);
         let encryption = client.metadata.protection.of_authorization();
         Self { audience: client.id.clone(), algorithm, encryption }
     }

@@ -4,9 +4,9 @@ use secrecy::SecretString;
 
 use super::Refusal;
 use super::response::Signing;
-use crate::oauth::OAuthError;
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OPENID;
+use crate::oauth::{Context, OAuthError, profile};
 use crate::types::redirect_uri::Destination;
 use crate::types::response_mode::Carrier;
 use crate::types::{Client, Params, ResponseMode, redirect_uri};
@@ -62,19 +62,22 @@ impl RedirectTarget {
     }
 }
 
-pub(super) fn prove(client: &Client, params: &Params) -> Result<RedirectTarget, Refusal> {
+pub(super) fn prove(cx: &Context, client: &Client, params: &Params) -> Result<RedirectTarget, Refusal> {
     let uri = match params.get("redirect_uri") {
         // RFC 9700 §4.1.3: exact strings; RFC 8252 §7.3: any port on loopback.
         Some(presented) => client
             .redirect_uri(presented)
             .map(|_| presented)
             .ok_or_else(|| page("redirect_uri is not registered for this application"))?,
+        None if profile::needs_redirect_uri(&cx.config, &client.metadata) => {
+            return Err(page("redirect_uri is missing; FAPI 2.0 requires it"));
+        }
         None => registered(client, params)?,
     };
     let target = |mode: ResponseMode| RedirectTarget {
         uri: uri.to_owned(),
         carrier: mode.carrier,
-        signing: mode.signed.then(|| Signing::of(client)),
+        signing: mode.signed.then(|| Signing::of(cx, client)),
         state: params.get("state").map(str::to_owned),
     };
     match params.get("response_mode").map(ResponseMode::parse) {

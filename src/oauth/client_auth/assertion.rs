@@ -9,7 +9,7 @@ use super::{Proof, refuse_because};
 use crate::crypto::jws::{JwsError, Unverified};
 use crate::oauth::client_keys::ClientKeysError;
 use crate::oauth::error::{OAuthError, invalid_client};
-use crate::oauth::{Context, Error, replay};
+use crate::oauth::{Context, Error, profile, replay};
 use crate::store::Use;
 use crate::types::{Algorithm, AuthMethod, Client, NumericDate, Params};
 
@@ -73,7 +73,7 @@ pub(super) async fn is_right(cx: &Context, client: &Client, proof: &Proof) -> Re
     if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
         return Err(refused("iss and sub must be the client_id"));
     }
-    if !is_for_us(cx, &claims.aud) {
+    if !is_for_us(cx, client, &claims.aud) {
         return Err(refused(&format!("aud must be {}, as a single string", cx.issuer())));
     }
     // RFC 7523 §3 (4), (5), (6).
@@ -99,7 +99,9 @@ pub(super) async fn is_right(cx: &Context, client: &Client, proof: &Proof) -> Re
 async fn verified(cx: &Context, client: &Client, assertion: &str) -> Result<Result<Claims, String>, Error> {
     let only = client.metadata.token_endpoint_auth_signing_alg;
     let method = client.metadata.token_endpoint_auth_method;
-    let token = match Unverified::parse(assertion, only.as_ref().map_or(method.algorithms(), std::slice::from_ref)) {
+    let usual = method.algorithms();
+    let algorithms = || profile::algorithms(&cx.config, &client.metadata, usual);
+    let token = match Unverified::parse(assertion, only.as_ref().map_or_else(algorithms, std::slice::from_ref)) {
         Ok(token) => token,
         Err(why) => return Ok(Err(why.to_string())),
     };
@@ -118,11 +120,11 @@ async fn verified(cx: &Context, client: &Client, assertion: &str) -> Result<Resu
 
 /// RFC 10070 §4: the issuer identifier as a single string, or an assertion that one server was given could be shown to
 /// another.
-fn is_for_us(cx: &Context, audience: &Value) -> bool {
+fn is_for_us(cx: &Context, client: &Client, audience: &Value) -> bool {
     if audience == cx.issuer() {
         return true;
     }
-    if !cx.config.client_authentication.endpoint_audience {
+    if !profile::takes_endpoint_audience(&cx.config, &client.metadata) {
         return false;
     }
     // RFC 7523 §3 (3), before it was updated; OpenID Connect Core §9: "SHOULD be the URL of the Token Endpoint".

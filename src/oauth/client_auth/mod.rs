@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::error::{OAuthError, invalid_client, invalid_request};
-use super::{Context, Error};
+use super::{Context, Error, profile};
 use crate::crypto::PeerCertificate;
 use crate::types::{AuthMethod, Client, ClientId, Params, params};
 
@@ -28,11 +28,12 @@ pub struct Presented<'a> {
 pub fn methods(cx: &Context) -> impl Iterator<Item = AuthMethod> {
     let certificates = cx.config.takes_client_certificates();
     let authorities = certificates && cx.config.tls.client_ca.is_some();
-    AuthMethod::ALL.into_iter().filter(move |method| match method {
+    let able = AuthMethod::ALL.into_iter().filter(move |method| match method {
         AuthMethod::TlsClientAuth => authorities,
         AuthMethod::SelfSignedTlsClientAuth => certificates,
         _ => true,
-    })
+    });
+    able.filter(|method| profile::takes(&cx.config, *method))
 }
 
 /// How a client identified itself.
@@ -56,6 +57,7 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
     // What cannot be an id is not recorded: it may be anything, a secret in the wrong field too.
     let id = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
     let Some(client) = cx.store.client(&id).await? else { return Err(refuse(&id).into()) };
+    profile::check(&cx.config, &client.metadata).map_err(|why| refuse_because(&id, why))?;
     let proved = !client.is_disabled()
         && match client.metadata.token_endpoint_auth_method {
             AuthMethod::None => none::is_enough(&proof),

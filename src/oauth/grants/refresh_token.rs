@@ -8,7 +8,7 @@ use crate::oauth::error::{OAuthError, invalid_grant, invalid_request, invalid_sc
 use crate::oauth::issue::{self, Access, refresh_token};
 use crate::oauth::scope::still_registered;
 use crate::oauth::token::{Asked, TokenResponse};
-use crate::oauth::{Context, Error, engine, resource};
+use crate::oauth::{Context, Error, engine, profile, resource};
 use crate::store::{Presented, Reason, Rotation};
 use crate::types::{Client, Params, Scope};
 
@@ -66,12 +66,18 @@ pub async fn exchange(
     }
 
     let presented = Presented { grant: claims.grant, generation: claims.generation, client: &client.id };
-    match cx.store.rotate(&presented, &issue::refresh_terms(cx, client)?, cx.now).await? {
-        // A retry whose answer was signed with a key that has been revoked since.
-        Rotation::Repeated(grant) if cx.keys.signing(&grant.refresh_key).is_none() => {
+    let terms = issue::refresh_terms(cx, client)?;
+    let outcome = if profile::rotates(&cx.config, &client.metadata) {
+        cx.store.rotate(&presented, &terms, cx.now).await?
+    } else {
+        cx.store.keep(&presented, &terms, cx.now).await?
+    };
+    match outcome {
+        // The same token again, signed with a key that has been revoked since.
+        Rotation::Repeated(grant) | Rotation::Kept(grant) if cx.keys.signing(&grant.refresh_key).is_none() => {
             Err(invalid_grant(UNKNOWN).into())
         }
-        Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
+        Rotation::Rotated(grant) | Rotation::Repeated(grant) | Rotation::Kept(grant) => {
             Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         Rotation::Reused => {

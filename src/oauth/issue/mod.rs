@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::resource::Target;
 use super::scope::OPENID;
 use super::token::TokenResponse;
-use super::{Context, encryption};
+use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
 use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, user};
 
@@ -18,10 +18,13 @@ use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, user};
 /// # Errors
 /// When there is no key for it.
 pub fn refresh_terms<'a>(cx: &'a Context, client: &Client) -> Result<RefreshTerms<'a>, Fault> {
+    let refresh = &cx.config.refresh;
+    // What is not replaced cannot be made to last longer by its use.
+    let rotates = profile::rotates(&cx.config, &client.metadata);
     Ok(RefreshTerms {
-        idle_lifetime: cx.config.refresh.idle(client),
+        idle_lifetime: if rotates { refresh.idle(client) } else { refresh.absolute(client) },
         key: cx.keys.active(Algorithm::Hs256, cx.now)?.kid(),
-        retry_window: cx.config.refresh.retry_window,
+        retry_window: refresh.retry_window,
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Registrar, statement};
 use crate::oauth::error::{OAuthError, invalid_client_metadata, invalid_redirect_uri};
-use crate::oauth::{Context, client_auth, client_keys, engine, subjects};
+use crate::oauth::{Context, client_auth, client_keys, engine, profile, subjects};
 use crate::types::client::ApplicationType;
 use crate::types::redirect_uri::Destination;
 use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
@@ -163,6 +163,7 @@ fn scope(cx: &Context, members: &Members) -> Result<Scope, OAuthError> {
 fn check(cx: &Context, metadata: &ClientMetadata) -> Result<(), OAuthError> {
     metadata.validate().map_err(invalid_client_metadata)?;
     client_keys::check(metadata).map_err(invalid_client_metadata)?;
+    profile::check(&cx.config, metadata).map_err(invalid_client_metadata)?;
     // A name that turns the direction of writing, or hides letters, could pass for another.
     if metadata.client_name.chars().any(is_invisible) {
         return Err(invalid_client_metadata("client_name must not have characters that cannot be seen"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Registrar, audit, document, hashed, information, invalid_client_metadata, invalid_token, make_secret};
 use crate::crypto::{hash, random};
-use crate::oauth::{Context, Error, OAuthError};
+use crate::oauth::{Context, Error, OAuthError, profile};
 use crate::store::Stored;
 use crate::types::client::Registration;
 use crate::types::{Client, ClientId, ClientMetadata, PkcePolicy};
@@ -62,6 +62,7 @@ pub async fn replace(cx: &Context, registrar: &Registrar, caller: Caller<'_>, do
         check_identity(cx, &before, &document)?;
         let read = document::read(cx, registrar, document.clone()).await?;
         let metadata = limited_as(&before.metadata, read);
+        profile::check(&cx.config, &metadata).map_err(invalid_client_metadata)?;
         let access = random::secret(&*cx.rng);
         let mut client = Client {
             registration: Some(Registration {
@@ -90,6 +91,7 @@ pub async fn replace(cx: &Context, registrar: &Registrar, caller: Caller<'_>, do
 /// What an administrator limited stays so; what an administrator allowed was allowed to what the client was before.
 fn limited_as(before: &ClientMetadata, replaced: ClientMetadata) -> ClientMetadata {
     ClientMetadata {
+        profile: before.profile,
         pkce: before.pkce.filter(|policy| *policy == PkcePolicy::Required),
         access_token_lifetime: before.access_token_lifetime,
         refresh_token_idle_lifetime: before.refresh_token_idle_lifetime,

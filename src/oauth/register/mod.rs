@@ -34,7 +34,8 @@ pub struct Registrar {
 }
 
 /// What a client can neither set nor see.
-const FOR_ADMINISTRATORS: [&str; 9] = [
+const FOR_ADMINISTRATORS: [&str; 10] = [
+    "profile",
     "pkce",
     "skip_consent",
     "resource_server",

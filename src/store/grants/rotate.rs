@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::{PgPool, SqlitePool, query_as};
 
 use super::super::Store;
+use super::super::database::on;
 use super::super::writer::{Failed, Job, Written, by_row, each, here, json};
 use super::{Grant, GrantRow, RefreshTerms};
 use crate::types::{ClientId, Fault, GrantId, Timestamp};
@@ -23,6 +24,8 @@ pub enum Rotation {
     Rotated(Box<Grant>),
     /// The previous generation, soon enough, its successor unused: the same successor again.
     Repeated(Box<Grant>),
+    /// It stays in use, where there is no rotation.
+    Kept(Box<Grant>),
     /// A generation that is past: one of its two holders is a thief.
     Reused,
     /// No such grant, another client's, ended, or a generation that never was.
@@ -149,6 +152,37 @@ impl Store {
         };
         match self.write(&self.writers().rotations, job).await? {
             Some(grant) => Ok(Rotation::Rotated(Box::new(grant))),
+            None => self.why_not_rotated(presented, terms.retry_window, now).await,
+        }
+    }
+
+    /// As `rotate`, but the current token stays the current one: nothing is written.
+    pub async fn keep(
+        &self,
+        presented: &Presented<'_>,
+        terms: &RefreshTerms<'_>,
+        now: Timestamp,
+    ) -> Result<Rotation, Fault> {
+        const KEEP: &str = "SELECT id, client_id, user_id, session_id, scope, offline, refreshable, nonce,
+                authenticated_at, methods, generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms,
+                sender_key
+            FROM grants
+            WHERE id = $1 AND generation = $2 AND client_id = $3 AND refreshable
+              AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > $4 AND refresh_expires_at > $4
+              AND (offline OR (SELECT s.ended_at IS NULL AND s.idle_expires_at > $4 AND s.expires_at > $4
+                   FROM sessions s WHERE s.id = grants.session_id))
+              AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = grants.user_id)
+              AND (SELECT c.disabled_at IS NULL FROM clients c WHERE c.id = grants.client_id)
+              AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)";
+        let row: Option<GrantRow> = on!(self.on(), db => query_as(KEEP)
+            .bind(presented.grant.to_string())
+            .bind(presented.generation)
+            .bind(presented.client.as_str())
+            .bind(now.micros())
+            .fetch_optional(db)
+            .await?);
+        match row {
+            Some(row) => Ok(Rotation::Kept(Box::new(row.try_into()?))),
             None => self.why_not_rotated(presented, terms.retry_window, now).await,
         }
     }

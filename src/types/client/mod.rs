@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::Destination;
 use super::{
-    Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, Protection, RedirectUri, Scope,
+    Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, Profile, Protection, RedirectUri, Scope,
     SubjectType, Timestamp,
 };
 
@@ -142,6 +142,9 @@ pub struct ClientMetadata {
     /// What signs its authorization responses where it asks for signed ones; RS256 if it does not say (JARM §3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_signed_response_alg: Option<Algorithm>,
+    /// What it is held to, whether all clients are or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// `None` is the server's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pkce: Option<PkcePolicy>,
@@ -214,6 +217,7 @@ impl Default for ClientMetadata {
             request_object_signing_alg: None,
             require_signed_request_object: false,
             authorization_signed_response_alg: None,
+            profile: None,
             pkce: None,
             access_token_lifetime: None,
             refresh_token_idle_lifetime: None,

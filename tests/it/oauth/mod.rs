@@ -14,6 +14,7 @@ mod cors;
 mod device;
 mod dpop;
 mod encryption;
+mod fapi;
 mod id_token;
 mod introspection;
 mod jar;

@@ -252,7 +252,7 @@ async fn of_two_changes_at_once_one_counts(app: TestApp) {
         stored
     };
     let names = ["a", "b", "c", "d"];
-    let done = crate::support::behind::at_once(names.map(|name| change(name))).await;
+    let done = crate::support::behind::at_once(names.map(change)).await;
     let won: Vec<_> =
         names.iter().zip(&done).filter(|(_, stored)| **stored == grantor::store::Stored::Stored).collect();
     assert_eq!(won.len(), 1);

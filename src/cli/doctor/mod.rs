@@ -1,0 +1,122 @@
+//! `grantor doctor`: what RFC 9700 and FAPI 2.0 would object to.
+//!
+//! It asks the list by which the profile refuses (`oauth::profile`). Nothing is changed.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Admin, output};
+use crate::config::{Config, Overrides};
+use crate::oauth::profile::{self, CLIENT_RULES, Kept, Rule, SERVER_RULES, Severity, Standard};
+use crate::types::{Client, ClientId, ClientMetadata};
+
+#[derive(Args)]
+pub struct Doctor {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report, where RFC 9700 objects: the command ends with 1.
+#[derive(Debug)]
+pub struct Objections(pub String);
+
+impl fmt::Display for Objections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Objections {}
+
+/// One thing that could be otherwise.
+#[derive(Serialize)]
+struct Finding {
+    severity: Severity,
+    standard: Standard,
+    section: &'static str,
+    /// `None` is the server.
+    client: Option<ClientId>,
+    what: String,
+    why: &'static str,
+    remedy: String,
+}
+
+impl Doctor {
+    pub async fn run(self, overrides: &Overrides) -> anyhow::Result<String> {
+        let admin = Admin::open(overrides).await?;
+        let clients = admin.store.clients().await?;
+        let findings = examine(&admin.config, &clients);
+        let report = if self.json { output::json(&findings)? } else { text(&findings, clients.len()) };
+        if findings.iter().any(Finding::is_objection_of_rfc_9700) {
+            return Err(Objections(report).into());
+        }
+        Ok(report)
+    }
+}
+
+impl Finding {
+    fn is_objection_of_rfc_9700(&self) -> bool {
+        self.standard == Standard::Rfc9700 && self.severity != Severity::Advice
+    }
+}
+
+/// The server first, then each client that is let in; of each the worst first.
+fn examine(config: &Config, clients: &[Client]) -> Vec<Finding> {
+    let nobody = ClientMetadata::default();
+    let held = profile::applies_to_all(config);
+    let mut findings = broken(config, SERVER_RULES, (&nobody, held), None);
+    for client in clients.iter().filter(|client| !client.is_disabled()) {
+        let held = profile::applies(config, &client.metadata);
+        findings.extend(broken(config, CLIENT_RULES, (&client.metadata, held), Some(&client.id)));
+    }
+    findings
+}
+
+fn broken(
+    config: &Config,
+    rules: &[Rule],
+    (client, held): (&ClientMetadata, bool),
+    id: Option<&ClientId>,
+) -> Vec<Finding> {
+    // What the profile sees to is so, whatever is registered.
+    let open = rules.iter().filter(|rule| !(held && rule.kept == Kept::Switch));
+    let finding = |rule: &Rule| {
+        Some(Finding {
+            severity: rule.severity,
+            standard: rule.of,
+            section: rule.section,
+            client: id.cloned(),
+            what: (rule.broken)(config, client)?,
+            why: rule.why,
+            remedy: id.map_or_else(|| rule.remedy.to_owned(), |id| rule.remedy.replace(" ID ", &format!(" {id} "))),
+        })
+    };
+    let mut findings: Vec<Finding> = open.filter_map(finding).collect();
+    findings.sort_by_key(|finding| (finding.standard as u8, finding.severity));
+    findings
+}
+
+fn text(findings: &[Finding], clients: usize) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let whose = finding.client.as_ref().map_or_else(|| "server".to_owned(), |id| format!("client {id}"));
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Advice => "advice",
+        };
+        let standard = match finding.standard {
+            Standard::Rfc9700 => "RFC 9700",
+            Standard::Fapi2 => "FAPI 2.0",
+        };
+        text += &format!("{severity}: {whose}: {} ({standard} {})\n", finding.what, finding.section);
+        text += &format!("  {}\n  To do: {}\n", finding.why, finding.remedy);
+    }
+    let objections = findings.iter().filter(|finding| finding.is_objection_of_rfc_9700()).count();
+    let strict = findings.iter().filter(|finding| finding.standard == Standard::Fapi2).count();
+    let total = format!("RFC 9700: {objections} objections. FAPI 2.0: {strict}. Clients: {clients}.\n");
+    text + if findings.is_empty() { "" } else { "\n" } + &total
+}
