@@ -120,7 +120,7 @@ async def main() -> None:
 
     async def browser(url: str) -> None:
         print(f"Sign in here: {url}")
-        webbrowser.open(url)
+        await asyncio.to_thread(webbrowser.open, url)
 
     async with connect(args.url, browser, args.document) as session:
         await session.client.call_tool("add_note", {"text": "written by an agent"})
