@@ -16,10 +16,19 @@ pub const STANDARD: [&str; 6] = [OPENID, "profile", "email", "address", "phone",
 /// The scope of a request (RFC 6749 §3.3): none asked is the client's default, else the server's.
 ///
 /// # Errors
-/// `invalid_scope`, when it is malformed or beyond the client's registration.
+/// `invalid_scope`, when it is malformed or beyond the client's registration; of clients that nobody registered, when
+/// nothing of it is within.
 pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<Scope, OAuthError> {
     let Some(asked) = asked else { return Ok(default(cx, client)) };
     let scope = engine::scope(asked)?;
+    if client.registration.is_some() {
+        // Its administrator has never heard of it, and it may ask for all that the metadata names, as MCP clients do. §3.3:
+        // "fully or partially ignore the scope requested"; the answer tells what is left.
+        let known = still_registered(client, &scope);
+        if !known.is_empty() {
+            return Ok(known);
+        }
+    }
     if !scope.is_within(&client.metadata.scope) {
         let beyond = Scope::from_tokens(scope.tokens().filter(|token| !client.metadata.scope.contains(token)));
         return Err(invalid_scope(format!("the client is not registered for the scope {beyond}")));

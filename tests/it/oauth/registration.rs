@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use crate::each_engine;
 use crate::support::behind::at_once;
 use crate::support::party::Party;
-use crate::support::{Answer, Engine, TestApp};
+use crate::support::{Answer, Engine, Pkce, TestApp};
 
 each_engine!(
     off_there_is_no_registration,
     what_a_client_registers_is_what_it_is_told_and_works,
     a_public_client_gets_no_secret,
+    a_client_that_registered_itself_may_ask_for_too_much,
     nobody_makes_itself_more_than_a_client,
     what_cannot_be_done_as_asked_is_refused,
     what_is_no_document_is_refused,
@@ -157,6 +158,21 @@ async fn a_public_client_gets_no_secret(engine: Engine) {
             let tokens = party(&app, &told).sign_in("ada").await;
             party(&app, &told).refresh(&tokens).await.expect_tokens();
         }
+    }
+}
+
+async fn a_client_that_registered_itself_may_ask_for_too_much(engine: Engine) {
+    let app = TestApp::with(engine, OPEN).await;
+    app.user("ada").await;
+    let rp = party(&app, &registered(&app, &json!({ "redirect_uris": [CALLBACK], "scope": "openid email" })).await);
+    let all = app.get("/.well-known/oauth-authorization-server").await.json()["scopes_supported"].clone();
+    let all: Vec<_> = all.as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+    let answer = rp.sign_in_with(&app.person(), "ada", &[("scope", &all.join(" "))]).await;
+    // RFC 6749 §3.3, §5.1: what it got is told, since it is not what it asked for.
+    assert_eq!(answer.scope(), "email openid");
+    for beyond in ["phone", "admin phone", "offline_access"] {
+        let page = rp.authorize(&app.person(), &Pkce::new(), &[("scope", beyond)]).await;
+        page.expect_redirect_error("invalid_scope");
     }
 }
 
