@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
 use crate::store::Consent;
-use crate::types::{Client, ClientId, RedirectUri, Session, SessionId, Timestamp, User};
+use crate::types::{Client, ClientId, Session, SessionId, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError, Policy};
@@ -56,7 +56,7 @@ impl ApplicationView {
             client_id: consent.client.to_string(),
             initial: initial(name),
             name: name.to_owned(),
-            host: client.and_then(|client| client.metadata.redirect_uris.first()).map(RedirectUri::display_host),
+            host: client.and_then(Client::display_host),
             permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
             since: day(consent.granted_at),
             open: client

@@ -19,6 +19,7 @@ each_database!(
     every_choice_at_the_authorization_endpoint_is_as_it_says,
     every_scope_and_claim_is_as_it_says,
     an_issuer_with_a_path_has_everything_under_it,
+    the_issuer_is_a_protected_resource_of_its_own,
 );
 
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -357,4 +358,34 @@ async fn an_issuer_with_a_path_has_everything_under_it(app: TestApp) {
     rp.userinfo(tokens.access_token()).await.expect_status(200);
     rp.refresh(&tokens).await.expect_tokens();
     app.introspect(tokens.access_token()).await.expect_active();
+}
+
+async fn the_issuer_is_a_protected_resource_of_its_own(app: TestApp) {
+    let answer = app.get("/.well-known/oauth-protected-resource").await.expect_status(200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let document = answer.json();
+    // RFC 9728 §3.3, and §2: where its tokens come from.
+    assert_eq!(
+        (&document["resource"], &document["authorization_servers"]),
+        (&json!(app.issuer()), &json!([app.issuer()]))
+    );
+    let metadata = app.get(OAUTH).await.json();
+    assert_eq!(document["dpop_signing_alg_values_supported"], metadata["dpop_signing_alg_values_supported"]);
+    assert_eq!(document["resource_signing_alg_values_supported"], metadata["userinfo_signing_alg_values_supported"]);
+
+    // It can be asked for by that name, and what comes opens it in each way that is named.
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let tokens = rp.sign_in_with(&app.person(), "ada", &[("resource", app.issuer())]).await;
+    assert_eq!(decode(tokens.access_token()).1["aud"], app.issuer());
+    assert_eq!(list(&document, "bearer_methods_supported"), ["header", "body"]);
+    rp.userinfo(tokens.access_token()).await.expect_status(200);
+    let body = format!("access_token={}", tokens.access_token());
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    app.post_raw("/oauth/userinfo", &form, body).await.expect_status(200);
+    let scopes = list(&document, "scopes_supported");
+    assert!(
+        scopes.contains(&"openid".to_owned())
+            && scopes.iter().all(|own| list(&metadata, "scopes_supported").contains(own))
+    );
 }

@@ -5,6 +5,7 @@ mod claims;
 mod client_assertion;
 mod client_auth;
 mod client_credentials;
+mod client_documents;
 mod client_keys;
 mod client_tls;
 mod code;
