@@ -1,28 +1,32 @@
-"""Calls a tool of the MCP server with the official SDK, which finds its way to Grantor and gets a token by itself.
+"""An MCP client of the official SDK, as it comes: it finds Grantor by itself, becomes a client of it, and signs its user in.
 
-    client.py URL [DOCUMENT]    as in  client.py http://localhost:9000/mcp
+    python client.py http://localhost:8931/mcp
 
-DOCUMENT is the https URL of the client's own metadata document; without it the client registers itself. The person is
-played by this script: it fills in the forms of Grantor's pages, as ada, whose password is in PASSWORD.
+With --document it is known by the URL of a document about it (Client ID Metadata Document), where the server takes that;
+otherwise it registers (RFC 7591).
 """
 
+import argparse
 import asyncio
-import os
-import re
-import sys
-from html import unescape
-from urllib.parse import parse_qs, urljoin, urlparse
+import webbrowser
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
-from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, TokenStorage
-from mcp.client.client import Client
+from mcp import Client
+from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-CALLBACK = "http://127.0.0.1:4711/callback"
+Log = Callable[[httpx2.Response], Awaitable[None]]
 
 
-class Memory(TokenStorage):
+@dataclass
+class Memory:
+    """What the SDK remembers; a real client keeps it where only its user can read it."""
+
     tokens: OAuthToken | None = None
     client: OAuthClientInformationFull | None = None
 
@@ -35,61 +39,93 @@ class Memory(TokenStorage):
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         return self.client
 
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
+    async def set_client_info(self, client: OAuthClientInformationFull) -> None:
+        self.client = client
 
 
-class Person:
-    """Somebody with a browser: opens the address, signs in, allows it, and ends at the client's callback."""
+@dataclass
+class Loopback:
+    """Waits on this device for the browser to come back (RFC 8252 §7.3)."""
 
-    def __init__(self, password: str) -> None:
-        self.password = password
-        self.arrived = ""
+    answer: asyncio.Future[dict[str, str]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    uri: str = ""
 
-    async def open(self, url: str) -> None:
-        asked = parse_qs(urlparse(url).query)
-        print("the client asks for", asked["scope"][0], "at", asked["resource"][0], "as", asked["client_id"][0])
-        async with httpx2.AsyncClient() as browser:
-            page = await self.follow(browser, await browser.get(url))
-            page = await self.submit(browser, page, {"username": "ada", "password": self.password})
-            assert "Not verified" in page.text and "It runs on your own device" in page.text, page.text
-            await self.submit(browser, page, {"decision": "allow"})
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator["Loopback"]:
+        self = cls()
+        listener = await asyncio.start_server(self.receive, "127.0.0.1", 0)
+        self.uri = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/callback"
+        try:
+            yield self
+        finally:
+            listener.close()
 
-    async def submit(self, browser: httpx2.AsyncClient, page: httpx2.Response, fields: dict[str, str]) -> httpx2.Response:
-        action = re.search(r'<form[^>]* action="([^"]*)"', page.text)
-        assert action, page.text
-        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text)
-        fields |= {name: unescape(value) for name, value in hidden}
-        return await self.follow(browser, await browser.post(urljoin(str(page.url), action[1]), data=fields))
+    async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target = urlsplit((await reader.readline()).decode().split(" ")[1])
+        found = target.path == "/callback"
+        if found and not self.answer.done():
+            self.answer.set_result({name: values[0] for name, values in parse_qs(target.query).items()})
+        status, text = ("200 OK", "You can close this window.") if found else ("404 Not Found", "There is nothing here.")
+        head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
+        writer.write((head + text).encode())
+        await writer.drain()
+        writer.close()
 
-    async def follow(self, browser: httpx2.AsyncClient, page: httpx2.Response) -> httpx2.Response:
-        while location := page.headers.get("location"):
-            target = urljoin(str(page.url), location)
-            if target.startswith(CALLBACK):
-                self.arrived = target
-                break
-            page = await browser.get(target)
-        return page
-
-    async def come_back(self) -> AuthorizationCodeResult:
-        assert self.arrived, "the browser did not come back to the client"
-        query = parse_qs(urlparse(self.arrived).query)
-        return AuthorizationCodeResult(code=query["code"][0], state=query["state"][0], iss=query["iss"][0])
+    async def callback(self) -> AuthorizationCodeResult:
+        answer = await self.answer
+        if "error" in answer:
+            raise PermissionError(f"{answer['error']}: {answer.get('error_description', '')}")
+        return AuthorizationCodeResult(code=answer["code"], state=answer.get("state"), iss=answer.get("iss"))
 
 
-async def main(url: str, document: str | None = None) -> None:
-    person, storage = Person(os.environ["PASSWORD"]), Memory()
-    metadata = OAuthClientMetadata(client_name="An agent", redirect_uris=[CALLBACK], token_endpoint_auth_method="none")
-    auth = OAuthClientProvider(url, metadata, storage, person.open, person.come_back, document)
-    async with httpx2.AsyncClient(auth=auth) as http, Client(streamable_http_client(url, http_client=http)) as client:
-        print("the tool says:", (await client.call_tool("notes")).content[0].text)
-        # The access token is used up; the SDK refreshes it by itself.
-        assert storage.tokens and storage.tokens.refresh_token, "there is a refresh token"
-        before = storage.tokens.access_token
-        auth.context.token_expiry_time = 1
-        print("and again:", (await client.call_tool("notes")).content[0].text)
-        assert storage.tokens.access_token != before, "the token was refreshed"
+@dataclass
+class Session:
+    """A connection to an MCP server, and the SDK's state of it."""
+
+    client: Client
+    oauth: OAuthClientProvider
+
+
+@asynccontextmanager
+async def connect(
+    url: str, browser: Callable[[str], Awaitable[None]], document: str | None = None, log: Log | None = None
+) -> AsyncIterator[Session]:
+    async with Loopback.open() as loopback:
+        oauth = OAuthClientProvider(
+            server_url=url,
+            client_metadata=OAuthClientMetadata(
+                client_name="Example MCP client",
+                redirect_uris=[loopback.uri],
+                token_endpoint_auth_method="none",
+            ),
+            storage=Memory(),
+            redirect_handler=browser,
+            callback_handler=loopback.callback,
+            client_metadata_url=document,
+        )
+        hooks = {"response": [log] if log else []}
+        async with (
+            httpx2.AsyncClient(auth=oauth, timeout=30, event_hooks=hooks) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            yield Session(client, oauth)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description="An MCP client that signs its user in.")
+    parser.add_argument("url", help="of the MCP server")
+    parser.add_argument("--document", help="the https URL at which this client is described")
+    args = parser.parse_args()
+
+    async def browser(url: str) -> None:
+        print(f"Sign in here: {url}")
+        await asyncio.to_thread(webbrowser.open, url)
+
+    async with connect(args.url, browser, args.document) as session:
+        await session.client.call_tool("add_note", {"text": "written by an agent"})
+        print((await session.client.call_tool("list_notes", {})).structured_content)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main())
