@@ -16,6 +16,7 @@ mod dpop;
 mod encryption;
 mod id_token;
 mod introspection;
+mod introspection_jwt;
 mod jar;
 mod jarm;
 mod key_revocation;
