@@ -112,6 +112,10 @@ fn clients(cx: &Context) -> Value {
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
+        // RFC 9701 §7
+        "introspection_signing_alg_values_supported": signing_algorithms(cx),
+        "introspection_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
+        "introspection_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
         // RFC 9449 §5.1
         "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
         // RFC 8705 §3.3

@@ -21,7 +21,7 @@
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
 //! | JARM (signed authorization responses) | `authorize/response` |
 //! | FAPI 2.0, RFC 9700 (what clients are held to) | `profile/` |
-//! | RFC 7662 (introspection) | `introspect` |
+//! | RFC 7662 (introspection), RFC 9701 (its answers in a JWT) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |

@@ -14,7 +14,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 44] = [
+const MEMBERS: [&str; 45] = [
     "application_type",
     "authorization_encrypted_response_alg",
     "authorization_encrypted_response_enc",
@@ -33,6 +33,7 @@ const MEMBERS: [&str; 44] = [
     "id_token_signed_response_alg",
     "initiate_login_uri",
     "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
     "introspection_signed_response_alg",
     "jwks",
     "jwks_uri",

@@ -73,9 +73,12 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "id_token_encryption_alg_values_supported",
         "id_token_encryption_enc_values_supported",
         "id_token_signing_alg_values_supported",
+        "introspection_encryption_alg_values_supported",
+        "introspection_encryption_enc_values_supported",
         "introspection_endpoint",
         "introspection_endpoint_auth_methods_supported",
         "introspection_endpoint_auth_signing_alg_values_supported",
+        "introspection_signing_alg_values_supported",
         "issuer",
         "jwks_uri",
         "prompt_values_supported",
@@ -277,9 +280,13 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
         assert_eq!(decode(&rp.userinfo(tokens.access_token()).await.body).0["alg"], name);
     }
     assert_eq!(document["userinfo_signing_alg_values_supported"], document["id_token_signing_alg_values_supported"]);
+    assert_eq!(
+        document["introspection_signing_alg_values_supported"],
+        document["id_token_signing_alg_values_supported"]
+    );
 
-    // `oauth/encryption.rs` shows each of them.
-    for what in ["id_token", "userinfo", "authorization"] {
+    // `oauth/encryption.rs` and `oauth/introspection_jwt.rs` show each of them.
+    for what in ["id_token", "userinfo", "authorization", "introspection"] {
         let known = |member: &str| list(&document, &format!("{what}_encryption_{member}_values_supported"));
         assert_eq!(known("alg"), ["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"]);
         assert_eq!(known("enc"), ["A128CBC-HS256", "A256GCM"]);

@@ -18,6 +18,7 @@ mod encryption;
 mod fapi;
 mod id_token;
 mod introspection;
+mod introspection_jwt;
 mod jar;
 mod jarm;
 mod key_revocation;
