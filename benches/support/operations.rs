@@ -13,7 +13,7 @@ use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, Access, access_token, refresh_token};
 use grantor::oauth::resource::Target;
-use grantor::oauth::{ClientKeys, Context, Keys, Subjects, introspect};
+use grantor::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects, introspect};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
@@ -127,8 +127,10 @@ impl World {
             expires_at: now.plus(config.refresh.idle(&machine)),
         };
         let outgoing = grantor::app::data::outgoing(config).expect("the client can be made");
+        let client_documents = Arc::new(ClientDocuments::new(outgoing.clone(), config.outgoing.cache_lifetime));
         let client_keys = Arc::new(ClientKeys::new(outgoing, config.outgoing.cache_lifetime, ring, None));
-        let cx = Context { config: Arc::new(config.clone()), store, keys, client_keys, subjects, rng, now };
+        let config = Arc::new(config.clone());
+        let cx = Context { config, store, keys, client_keys, client_documents, subjects, rng, now };
         Self { cx, machine, api, authorization: basic(CLIENT), grant, _home: home }
     }
 

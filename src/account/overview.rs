@@ -10,6 +10,8 @@ use crate::types::{Client, ClientId, Fault, Session, SessionId, Timestamp, User}
 pub struct Overview {
     /// What was allowed, with the client where it is still registered.
     pub consents: Vec<(Consent, Option<Arc<Client>>)>,
+    /// Clients that they have not allowed anything, and could begin to use.
+    pub others: Vec<Client>,
     pub sessions: Vec<Session>,
 }
 
@@ -37,7 +39,10 @@ impl Accounts {
             let client = self.store.client(&consent.client).await?;
             consents.push((consent, client));
         }
-        Ok(Overview { consents, sessions: self.store.sessions_of(user.id, now).await? })
+        let mut others = self.store.clients_to_open().await?;
+        others.retain(|client| !consents.iter().any(|(consent, _)| consent.client == client.id));
+        others.sort_by(|a, b| a.metadata.client_name.cmp(&b.metadata.client_name));
+        Ok(Overview { consents, others, sessions: self.store.sessions_of(user.id, now).await? })
     }
 
     /// Takes back what the user allowed a client: its grants and their tokens end (ASVS 10.7.3). `false` if there

@@ -23,7 +23,7 @@ use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::jobs::outbox::Outbox;
 use crate::oauth::register::Limiter;
-use crate::oauth::{ClientKeys, Keeper, Keys, Registrar, Subjects};
+use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -74,6 +74,7 @@ impl App {
         let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);
         let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring, authorities));
 
+        let client_documents = Arc::new(ClientDocuments::new(outgoing.clone(), life));
         let statement_keys = data::statement_keys(&config)?;
         let registrar = Registrar { limiter: Limiter::default(), statement_keys, outgoing: outgoing.clone() };
 
@@ -96,6 +97,7 @@ impl App {
             rng: ambient.rng.clone(),
             clock: ambient.clock.clone(),
             client_keys: client_keys.clone(),
+            client_documents: client_documents.clone(),
             subjects: subjects.clone(),
             outgoing,
         };
@@ -111,6 +113,7 @@ impl App {
             store: store.clone(),
             keys,
             client_keys,
+            client_documents,
             subjects,
             registrar,
             accounts,

@@ -36,6 +36,8 @@ pub struct Registration {
     pub unlimited: Vec<Network>,
     /// A JWK Set: whose software statements are believed.
     pub software_statement_keys: Option<PathBuf>,
+    /// Whether a client may be the URL of a document about itself, without having been registered.
+    pub client_id_metadata_documents: bool,
 }
 
 impl Default for Registration {
@@ -47,6 +49,7 @@ impl Default for Registration {
             per_address: 30,
             unlimited: Vec::new(),
             software_statement_keys: None,
+            client_id_metadata_documents: false,
         }
     }
 }

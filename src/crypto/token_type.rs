@@ -13,6 +13,8 @@ pub enum TokenType {
     AuthorizationResponse,
     /// OIDC Core §5.3.2, which gives it no name either. We sign it and never read it.
     UserInfo,
+    /// RFC 9701 §5. We sign it and never read it.
+    Introspection,
     /// Ours alone: nobody else reads it.
     RefreshToken,
     /// OIDC Back-Channel Logout §2.4.
@@ -20,11 +22,12 @@ pub enum TokenType {
 }
 
 impl TokenType {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::AccessToken,
         Self::IdToken,
         Self::AuthorizationResponse,
         Self::UserInfo,
+        Self::Introspection,
         Self::RefreshToken,
         Self::LogoutToken,
     ];
@@ -34,6 +37,7 @@ impl TokenType {
         match self {
             Self::AccessToken => "at+jwt",
             Self::IdToken | Self::AuthorizationResponse | Self::UserInfo => "JWT",
+            Self::Introspection => "token-introspection+jwt",
             Self::RefreshToken => "rt+jwt",
             Self::LogoutToken => "logout+jwt",
         }
@@ -46,7 +50,8 @@ impl TokenType {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
             _ => typ,
         };
-        !matches!(self, Self::AuthorizationResponse | Self::UserInfo) && short.eq_ignore_ascii_case(self.as_str())
+        !matches!(self, Self::AuthorizationResponse | Self::UserInfo | Self::Introspection)
+            && short.eq_ignore_ascii_case(self.as_str())
     }
 
     /// Those that are read again.

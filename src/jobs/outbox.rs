@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::config::Config;
 use crate::crypto::Random;
 use crate::oauth::logout::back_channel;
-use crate::oauth::{ClientKeys, Context, Keys, Subjects};
+use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects};
 use crate::outgoing::{Outgoing, OutgoingError};
 use crate::store::{Content, Message, Store};
 use crate::types::{Client, ClientId, Clock, Fault, SessionId, UserId};
@@ -35,6 +35,7 @@ pub struct Outbox {
     pub store: Store,
     pub keys: Arc<Keys>,
     pub client_keys: Arc<ClientKeys>,
+    pub client_documents: Arc<ClientDocuments>,
     pub subjects: Arc<Subjects>,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
@@ -134,6 +135,7 @@ impl Outbox {
             store: self.store.clone(),
             keys: self.keys.snapshot(),
             client_keys: self.client_keys.clone(),
+            client_documents: self.client_documents.clone(),
             subjects: self.subjects.clone(),
             rng: self.rng.clone(),
             now: self.clock.now(),

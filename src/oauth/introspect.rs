@@ -1,14 +1,16 @@
-//! Token introspection (RFC 7662).
+//! Token introspection (RFC 7662), and its answers in a JWT (RFC 9701).
 
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Map;
 
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
 use super::issue::{self, refresh_token};
-use super::{Context, Error};
-use crate::types::{Client, Params, SenderKey};
+use super::{Context, Error, encryption};
+use crate::crypto::{TokenType, jwt};
+use crate::types::{Algorithm, Client, ClientId, Fault, Params, SenderKey};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -70,9 +72,8 @@ fn is_for(cx: &Context, caller: &Client, claims: &AccessClaims) -> bool {
         && (claims.aud.is_only(cx.issuer()) || caller.metadata.resources.iter().any(|own| claims.aud.contains(own)))
 }
 
-/// Tells an authenticated client of a token: a resource server of the access tokens
-/// that are meant for it, any other client of its own
-/// tokens. ID tokens are not for introspection.
+/// Tells an authenticated client of a token: a resource server of the access tokens that are meant for it, any other
+/// client of its own tokens. ID tokens are not for introspection.
 ///
 /// # Errors
 /// `invalid_request` without a token; a fault when this node may not vouch for tokens.
@@ -114,4 +115,28 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
         })));
     }
     Ok(INACTIVE)
+}
+
+/// The claims of an answer in a JWT (RFC 9701 §5). `sub` and `exp` of the token stand inside: outside they would make an
+/// access token or an ID token of it.
+#[derive(Serialize)]
+struct Response<'a> {
+    iss: &'a str,
+    aud: &'a ClientId,
+    iat: i64,
+    token_introspection: &'a Introspection,
+}
+
+/// An answer that its caller can show to others: signed, and encrypted where the caller is registered so (RFC 9701 §5).
+///
+/// # Errors
+/// When there is no key for it.
+pub async fn signed(cx: &Context, caller: &Client, told: &Introspection) -> Result<String, Fault> {
+    let protection = &caller.metadata.protection;
+    let response = Response { iss: cx.issuer(), aud: &caller.id, iat: cx.now.secs(), token_introspection: told };
+    // RFC 9701 §6: "If omitted, the default is RS256", which every server has.
+    let algorithm = protection.introspection_signed_response_alg.unwrap_or(Algorithm::Rs256);
+    let key = cx.keys.active(algorithm, cx.now)?;
+    let signed = jwt::sign(key, TokenType::Introspection, &response).map_err(Fault::internal)?;
+    encryption::nested(cx, (caller, protection.of_introspection()), Map::new(), signed).await
 }

@@ -1,4 +1,4 @@
-//! What this server says of itself (RFC 8414 §2, OpenID Connect Discovery §3): only what is true.
+//! What this server says of itself (RFC 8414 §2, OpenID Connect Discovery §3, RFC 9728 §2): only what is true.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,27 @@ pub fn document(cx: &Context) -> Value {
         // RFC 8414 §2
         document.insert("registration_endpoint".to_owned(), cx.config.server.issuer.url("/oauth/register").into());
     }
+    if cx.config.registration.client_id_metadata_documents {
+        // Client ID Metadata Document §5
+        document.insert("client_id_metadata_document_supported".to_owned(), true.into());
+    }
     document.extend(cx.config.about.members().map(|(name, url)| (name.to_owned(), url.into())));
     document.into()
+}
+
+/// What this issuer says of itself as a protected resource (RFC 9728 §2): tokens whose audience it is open UserInfo.
+pub fn protected_resource(cx: &Context) -> Value {
+    json!({
+        // §3.3: "MUST be identical" to what the address of this document was made of.
+        "resource": cx.issuer(),
+        "authorization_servers": [cx.issuer()],
+        "scopes_supported": scope::STANDARD,
+        // RFC 6750 §2.1, §2.2
+        "bearer_methods_supported": ["header", "body"],
+        "resource_signing_alg_values_supported": signing_algorithms(cx),
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
+        "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
+    })
 }
 
 fn endpoints(cx: &Context) -> Value {
@@ -93,6 +112,10 @@ fn clients(cx: &Context) -> Value {
         // Public clients may not ask (RFC 7662 §2.1).
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": signing,
+        // RFC 9701 §7
+        "introspection_signing_alg_values_supported": signing_algorithms(cx),
+        "introspection_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
+        "introspection_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
         // RFC 9449 §5.1
         "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
         // RFC 8705 §3.3

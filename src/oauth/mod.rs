@@ -21,19 +21,22 @@
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
 //! | JARM (signed authorization responses) | `authorize/response` |
 //! | FAPI 2.0, RFC 9700 (what clients are held to) | `profile/` |
-//! | RFC 7662 (introspection) | `introspect` |
+//! | RFC 7662 (introspection), RFC 9701 (its answers in a JWT) | `introspect` |
 //! | RFC 7009 (revocation) | `revoke` |
 //! | OpenID Connect Core §5.3 (UserInfo) | `userinfo` |
 //! | RFC 8414, OpenID Connect Discovery (metadata), RFC 7517 (JWKS) | `metadata`, `keys` |
 //! | OpenID Connect Core §10.1.1 (rotation of signing keys) | `key_life` |
 //! | OpenID Connect Core §8 (subjects) | `subjects` |
 //! | RFC 7591, RFC 7592, OpenID Connect Dynamic Client Registration | `register/` |
+//! | OAuth Client ID Metadata Document | `client_documents` |
+//! | OpenID Connect Relying Party Metadata Choices | `register/choices` |
 //! | OpenID Connect Core §10.2 (encryption), RFC 7516 | `encryption` |
 //! | OpenID Connect RP-Initiated Logout | `logout/` |
 //! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
 pub mod authorize;
 pub mod client_auth;
+pub mod client_documents;
 pub mod client_keys;
 pub mod client_secret;
 pub mod device;
@@ -64,6 +67,7 @@ mod verified;
 
 use std::sync::Arc;
 
+pub use client_documents::ClientDocuments;
 pub use client_keys::ClientKeys;
 pub use error::{Error, ErrorCode, OAuthError};
 pub use key_life::{Begin, Keeper};
@@ -83,6 +87,7 @@ pub struct Context {
     pub store: Store,
     pub keys: Arc<KeySet>,
     pub client_keys: Arc<ClientKeys>,
+    pub client_documents: Arc<ClientDocuments>,
     pub subjects: Arc<Subjects>,
     pub rng: Arc<dyn Random>,
     pub now: Timestamp,

@@ -73,6 +73,11 @@ impl<T: Send + Sync + 'static> Documents<T> {
         self.fetch(slot, url, now).await
     }
 
+    /// Has the document fetched again by whoever asks next.
+    pub fn forget(&self, url: &str) {
+        self.slots.invalidate(url);
+    }
+
     /// Whoever comes for the same document while it is being fetched waits here.
     async fn slot(&self, url: &str) -> OwnedMutexGuard<Slot<T>> {
         let empty = || Arc::new(Mutex::new(Slot { last: None, refetched_at: None }));

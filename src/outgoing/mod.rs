@@ -130,14 +130,15 @@ impl Outgoing {
     /// # Errors
     /// When the URL is refused, or there is no such answer.
     pub async fn document(&self, url: &str, media_types: &[&str]) -> Result<Vec<u8>, OutgoingError> {
-        let accept = if media_types.is_empty() { "*/*".to_owned() } else { media_types.join(", ") };
+        let exact: Vec<&str> = media_types.iter().copied().filter(|known| !known.contains('*')).collect();
+        let accept = if exact.is_empty() { "*/*".to_owned() } else { exact.join(", ") };
         let answer = self.send(url, |client, url| client.get(url).header(ACCEPT, accept)).await?;
         // RFC 9110 §15: a redirect is an answer like any other that is not the document.
         if answer.status != StatusCode::OK {
             return Err(OutgoingError::Status(answer.status));
         }
         let media_type = answer.content_type.as_deref().and_then(|value| value.split(';').next()).unwrap_or_default();
-        if !media_types.is_empty() && !media_types.iter().any(|known| known.eq_ignore_ascii_case(media_type.trim())) {
+        if !media_types.is_empty() && !media_types.iter().any(|known| is_of(media_type.trim(), known)) {
             return Err(OutgoingError::Document(format!("its type is not {}", media_types.join(" or "))));
         }
         Ok(answer.body)
@@ -193,6 +194,19 @@ impl Inner {
             return Err(OutgoingError::Forbidden);
         }
         Ok((client, url))
+    }
+}
+
+/// Whether a media type is the one that is known; `*` in that stands for anything, as in `application/*+json`.
+fn is_of(media_type: &str, known: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    match known.split_once('*') {
+        Some((before, after)) => {
+            media_type.len() > before.len() + after.len()
+                && media_type.starts_with(before)
+                && media_type.ends_with(after)
+        }
+        None => media_type == known,
     }
 }
 

@@ -116,6 +116,19 @@ impl Store {
         rows.into_iter().map(Client::try_from).collect()
     }
 
+    /// Clients that say where a sign-in at them can begin, and for which an administrator answers; no more than a person
+    /// can look through.
+    pub async fn clients_to_open(&self) -> Result<Vec<Client>, Fault> {
+        const SELECT: &str = "SELECT id, secret_hash, secret_sealed, metadata, created_at, updated_at, disabled_at,
+                registered_by, registration_token, verified FROM clients
+            WHERE verified AND disabled_at IS NULL AND metadata LIKE '%initiate_login_uri%'
+            ORDER BY created_at, id LIMIT 100";
+        let rows: Vec<ClientRow> = on!(self.on(), db => query_as(SELECT).fetch_all(db).await?);
+        let clients: Result<Vec<Client>, Fault> = rows.into_iter().map(Client::try_from).collect();
+        // The name of the member may stand in a value too.
+        Ok(clients?.into_iter().filter(|client| client.metadata.initiate_login_uri.is_some()).collect())
+    }
+
     /// The origins of all clients, from memory once they were read, as `client`.
     pub async fn client_origins(&self) -> Result<Arc<Origins>, Fault> {
         let cache = &self.caches().origins;

@@ -53,6 +53,13 @@ pub struct Protection {
     pub authorization_encrypted_response_alg: Option<KeyEncryption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_encrypted_response_enc: Option<ContentEncryption>,
+    /// What signs the introspection responses that it asks for as JWTs (RFC 9701 §6); by default RS256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<Algorithm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_encrypted_response_alg: Option<KeyEncryption>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_encrypted_response_enc: Option<ContentEncryption>,
 }
 
 impl KeyEncryption {
@@ -99,12 +106,18 @@ impl Protection {
         encryption(self.authorization_encrypted_response_alg, self.authorization_encrypted_response_enc)
     }
 
+    /// Of introspection responses in a JWT.
+    pub fn of_introspection(&self) -> Option<Encryption> {
+        encryption(self.introspection_encrypted_response_alg, self.introspection_encrypted_response_enc)
+    }
+
     /// The algorithms by which something is encrypted to the client, so for which it must have keys.
     pub fn key_encryptions(&self) -> impl Iterator<Item = KeyEncryption> {
         let all = [
             self.id_token_encrypted_response_alg,
             self.userinfo_encrypted_response_alg,
             self.authorization_encrypted_response_alg,
+            self.introspection_encrypted_response_alg,
         ];
         all.into_iter().flatten()
     }
@@ -116,14 +129,19 @@ impl Protection {
             ("id_token", self.id_token_encrypted_response_alg, self.id_token_encrypted_response_enc),
             ("userinfo", self.userinfo_encrypted_response_alg, self.userinfo_encrypted_response_enc),
             ("authorization", self.authorization_encrypted_response_alg, self.authorization_encrypted_response_enc),
+            ("introspection", self.introspection_encrypted_response_alg, self.introspection_encrypted_response_enc),
         ] {
             if alg.is_none() && enc.is_some() {
                 return Err(format!("{what}_encrypted_response_enc needs {what}_encrypted_response_alg beside it"));
             }
         }
         // A secret would have to be kept in clear.
-        if self.userinfo_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
-            return Err("userinfo_signed_response_alg must be an asymmetric algorithm".into());
+        for (what, alg) in
+            [("userinfo", self.userinfo_signed_response_alg), ("introspection", self.introspection_signed_response_alg)]
+        {
+            if alg.is_some_and(|alg| !alg.is_asymmetric()) {
+                return Err(format!("{what}_signed_response_alg must be an asymmetric algorithm"));
+            }
         }
         Ok(())
     }

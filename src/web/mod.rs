@@ -24,12 +24,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::config::registration::Mode;
 use crate::crypto::{Random, random};
-use crate::oauth::{ClientKeys, Context, Keys, Registrar, Subjects, authorize, logout};
+use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Registrar, Subjects, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
@@ -41,6 +42,7 @@ pub struct Services {
     pub store: Store,
     pub keys: Arc<Keys>,
     pub client_keys: Arc<ClientKeys>,
+    pub client_documents: Arc<ClientDocuments>,
     pub subjects: Arc<Subjects>,
     pub registrar: Registrar,
     pub accounts: Accounts,
@@ -59,6 +61,7 @@ impl Services {
             store: self.store.clone(),
             keys: self.keys.snapshot(),
             client_keys: self.client_keys.clone(),
+            client_documents: self.client_documents.clone(),
             subjects: self.subjects.clone(),
             rng: self.rng.clone(),
             now: self.clock.now(),
@@ -144,8 +147,9 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/jwks", get(oauth::metadata::jwks))
         .route("/.well-known/openid-configuration", get(oauth::metadata::metadata))
         .route("/.well-known/oauth-authorization-server", get(oauth::metadata::metadata))
+        .route("/.well-known/oauth-protected-resource", get(oauth::metadata::protected_resource))
         .method_not_allowed_fallback(respond::wrong_method)
-        .layer(middleware::cors::layer(services.store.clone()));
+        .layer(cross_origin_layer(&services));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
         .method_not_allowed_fallback(respond::wrong_method);
@@ -201,6 +205,13 @@ fn registration(mode: Mode) -> Router<Shared> {
     if mode == Mode::Open { routes.layer(middleware::cors::anybody()) } else { routes }
 }
 
+/// Where strangers may become clients, their pages read the metadata before anybody knows their origin.
+fn cross_origin_layer(services: &Shared) -> CorsLayer {
+    let registration = &services.config.registration;
+    let strangers = registration.mode == Mode::Open || registration.client_id_metadata_documents;
+    if strangers { middleware::cors::anybody() } else { middleware::cors::layer(services.store.clone()) }
+}
+
 /// HEAD, where a GET would act: safe methods do nothing (RFC 9110 §9.2.1), but a person's browser opens the address by
 /// GET. Without this the router would run the GET and drop its body, the code in its `Location` kept.
 async fn nothing() {}
@@ -210,7 +221,9 @@ fn under(path: &str, routes: Router, services: &Shared) -> Router {
     let well_known = Router::new()
         .route(&format!("/.well-known/oauth-authorization-server{path}"), get(oauth::metadata::metadata))
         .route(&format!("/.well-known/openid-configuration{path}"), get(oauth::metadata::metadata))
-        .layer(middleware::cors::layer(services.store.clone()))
+        // RFC 9728 §3.1
+        .route(&format!("/.well-known/oauth-protected-resource{path}"), get(oauth::metadata::protected_resource))
+        .layer(cross_origin_layer(services))
         // Whoever runs it behind a proxy probes the root.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -31,8 +31,13 @@ const RETRY_SECONDS: &str = "2";
 
 /// An answer of an endpoint that clients authenticate at.
 pub fn api<T: Serialize>(outcome: Result<T, Error>, request: &HeaderMap) -> Response {
+    to_party(outcome.map(Json), request)
+}
+
+/// The same where the answer is not always JSON.
+pub fn to_party<T: IntoResponse>(outcome: Result<T, Error>, request: &HeaderMap) -> Response {
     match outcome {
-        Ok(answer) => no_store(Json(answer).into_response()),
+        Ok(answer) => no_store(answer.into_response()),
         Err(Error::Fault(fault)) => self::fault(&fault),
         Err(Error::Refused(error)) => {
             let mut response = refusal(error.code.status(), &error);

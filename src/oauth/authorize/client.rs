@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Refusal;
 use crate::oauth::error::{invalid_client, invalid_request, unauthorized_client};
-use crate::oauth::{Context, profile};
+use crate::oauth::{Context, Error, client_documents, profile};
 use crate::types::{Client, ClientId, Params};
 
 /// Finds the client of the request. An unknown one is told to nobody but the person (RFC 6749 §4.1.2.1).
@@ -12,7 +12,12 @@ pub(super) async fn identify(cx: &Context, params: &Params) -> Result<Arc<Client
     let id = params.get("client_id").ok_or_else(|| Refusal::Page(invalid_request("client_id is missing")))?;
     let unknown = || Refusal::Page(invalid_client("no application is registered under this client_id"));
     let id = ClientId::parse(id).ok_or_else(unknown)?;
-    let client = cx.store.client(&id).await.map_err(Refusal::Fault)?;
+    // Client ID Metadata Document §4: a request whose document cannot be had is not answered.
+    let client = match client_documents::current(cx, &id).await {
+        Err(Error::Refused(why)) => return Err(Refusal::Page(why)),
+        Err(Error::Fault(fault)) => return Err(Refusal::Fault(fault)),
+        Ok(client) => client,
+    };
     let client = client.filter(|client| !client.is_disabled()).ok_or_else(unknown)?;
     profile::check(&cx.config, &client.metadata).map_err(|why| Refusal::Page(unauthorized_client(why)))?;
     Ok(client)

@@ -6,7 +6,7 @@ use super::{Answer, Validated, Visit};
 use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::oauth::{Context, Error, profile};
+use crate::oauth::{Context, Error, client_documents, profile};
 use crate::store::{NewGrant, PendingRequest, Tx};
 use crate::types::{Fault, GrantId, GrantType, Session, Terms};
 
@@ -50,12 +50,16 @@ pub(super) async fn issue(
     let implied =
         !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, validated, &grant).await?;
     let pushed = visit.pushed(validated);
-    if visit.pending.is_none() && pushed.is_none() && !implied && !visit.allowed {
+    let unkept = client_documents::is_unkept(cx, &validated.client).await?;
+    if visit.pending.is_none() && pushed.is_none() && !implied && !visit.allowed && !unkept {
         cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
     let mut tx = cx.store.begin().await?;
     spend_both(&mut tx, visit.pending, pushed).await?;
+    if unkept {
+        client_documents::keep(&mut tx, &validated.client, cx.now).await?;
+    }
     if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
     } else if implied {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::error::{OAuthError, invalid_client, invalid_request};
-use super::{Context, Error, profile};
+use super::{Context, Error, client_documents, profile};
 use crate::crypto::PeerCertificate;
 use crate::types::{AuthMethod, Client, ClientId, Params, params};
 
@@ -56,7 +56,7 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
     let (id, proof) = read(presented)?;
     // What cannot be an id is not recorded: it may be anything, a secret in the wrong field too.
     let id = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
-    let Some(client) = cx.store.client(&id).await? else { return Err(refuse(&id).into()) };
+    let Some(client) = client_documents::current_or_kept(cx, &id).await? else { return Err(refuse(&id).into()) };
     profile::check(&cx.config, &client.metadata).map_err(|why| refuse_because(&id, why))?;
     let proved = !client.is_disabled()
         && match client.metadata.token_endpoint_auth_method {

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Registrar, statement};
+use super::{Registrar, choices, statement};
 use crate::oauth::error::{OAuthError, invalid_client_metadata, invalid_redirect_uri};
 use crate::oauth::{Context, client_auth, client_keys, engine, profile, subjects};
 use crate::types::client::ApplicationType;
@@ -14,7 +14,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 44] = [
+const MEMBERS: [&str; 45] = [
     "application_type",
     "authorization_encrypted_response_alg",
     "authorization_encrypted_response_enc",
@@ -33,6 +33,7 @@ const MEMBERS: [&str; 44] = [
     "id_token_signed_response_alg",
     "initiate_login_uri",
     "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
     "introspection_signed_response_alg",
     "jwks",
     "jwks_uri",
@@ -64,21 +65,32 @@ const MEMBERS: [&str; 44] = [
 /// More redirect URIs than any client has.
 const MOST_URIS: usize = 32;
 
-type Members = Map<String, Value>;
+pub type Members = Map<String, Value>;
 
 pub(super) async fn read(cx: &Context, registrar: &Registrar, document: Value) -> Result<ClientMetadata, OAuthError> {
     let Value::Object(mut members) = document else {
         return Err(invalid_client_metadata("the body must be a JSON object"));
     };
-    members.retain(|_, value| !value.is_null());
-    if let Some(statement) = members.get("software_statement") {
+    // RFC 7591 §2: what is null was not said.
+    if let Some(statement) = members.get("software_statement").filter(|value| !value.is_null()) {
         let statement = statement.as_str().ok_or_else(|| invalid_client_metadata("software_statement is a string"))?;
         // RFC 7591 §2.3: "the claims in the software statement MUST take precedence".
         let mut claims = statement::claims(&registrar.statement_keys, statement, cx.now)?;
         claims.remove("software_statement");
         members.extend(claims);
     }
+    let metadata = metadata(cx, members)?;
+    subjects::check_sector(&registrar.outgoing, &metadata).await.map_err(invalid_client_metadata)?;
+    Ok(metadata)
+}
 
+/// What is registered of a client that describes itself so; but whether it belongs to its sector is not known yet.
+///
+/// # Errors
+/// Those of RFC 7591 §3.2.2.
+pub fn metadata(cx: &Context, mut members: Members) -> Result<ClientMetadata, OAuthError> {
+    members.retain(|_, value| !value.is_null());
+    choices::choose(cx, &mut members)?;
     let redirect_uris = redirect_uris(&members)?;
     let mut metadata = ClientMetadata { grant_types: grant_types(&members)?, ..ClientMetadata::default() };
     for (name, value) in members.iter().filter(|(name, _)| MEMBERS.contains(&name.as_str())) {
@@ -91,12 +103,11 @@ pub(super) async fn read(cx: &Context, registrar: &Registrar, document: Value) -
         metadata.client_name = metadata.redirect_uris.first().map(RedirectUri::display_host).unwrap_or_default();
     }
     check(cx, &metadata)?;
-    subjects::check_sector(&registrar.outgoing, &metadata).await.map_err(invalid_client_metadata)?;
     Ok(metadata)
 }
 
 /// A list of strings; `None` when it is not there.
-fn strings<'a>(members: &'a Members, name: &str) -> Result<Option<Vec<&'a str>>, OAuthError> {
+pub(super) fn strings<'a>(members: &'a Members, name: &str) -> Result<Option<Vec<&'a str>>, OAuthError> {
     let Some(value) = members.get(name) else { return Ok(None) };
     let list = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
     list.map(Some).ok_or_else(|| invalid_client_metadata(format!("{name} must be a list of strings")))

@@ -4,6 +4,7 @@
 //! 2. `document`: what is asked for becomes what is registered;
 //! 3. the client is written, and its token with it is spent: one commit.
 
+mod choices;
 mod document;
 mod limit;
 mod manage;
@@ -12,6 +13,7 @@ mod statement;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+pub use document::{Members, metadata};
 pub use limit::Limiter;
 pub use manage::{Caller, delete, read, replace};
 

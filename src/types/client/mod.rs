@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::redirect_uri::Destination;
+use super::redirect_uri::{self, Destination};
 use super::{
     Algorithm, AuthMethod, CertificateName, ClientId, GrantType, PkcePolicy, Profile, Protection, RedirectUri, Scope,
     SubjectType, Timestamp,
@@ -39,6 +39,11 @@ pub struct Registration {
     pub verified: bool,
     /// SHA-256 of the registration access token, by which the client manages its registration (RFC 7592).
     pub token_hash: [u8; 32],
+}
+
+impl Registration {
+    /// The right of whoever publishes a document at the URL that is its id.
+    pub const BY_DOCUMENT: &str = "client metadata document";
 }
 
 /// `application_type` (OpenID Connect Dynamic Client Registration §2).
@@ -244,6 +249,19 @@ impl Client {
     /// Whether an administrator made it, or answers for it.
     pub fn is_verified(&self) -> bool {
         self.registration.as_ref().is_none_or(|registration| registration.verified)
+    }
+
+    /// Whether its id is the URL of a document in which it describes itself.
+    pub fn is_by_document(&self) -> bool {
+        self.registration.as_ref().is_some_and(|registration| registration.by == Registration::BY_DOCUMENT)
+    }
+
+    /// Where it lives, for a person to read: the host that its id names, or the one to which it returns.
+    pub fn display_host(&self) -> Option<String> {
+        if self.is_by_document() {
+            return Some(redirect_uri::display_host(self.id.as_str()));
+        }
+        self.metadata.redirect_uris.first().map(RedirectUri::display_host)
     }
 
     pub fn is_disabled(&self) -> bool {

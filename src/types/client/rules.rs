@@ -84,6 +84,7 @@ impl ClientMetadata {
         let all = [
             (Some(self.id_token_signed_response_alg), "ID tokens"),
             (self.protection.userinfo_signed_response_alg, "UserInfo"),
+            (self.protection.introspection_signed_response_alg, "introspection responses"),
             (self.authorization_signed_response_alg, "authorization responses"),
         ];
         all.into_iter().filter_map(|(algorithm, what)| Some((algorithm?, what)))

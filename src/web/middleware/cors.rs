@@ -32,13 +32,13 @@ pub fn layer(store: Store) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// For open registration: a page has no registered origin before it has registered. What it needs is in the request, so
-/// the origin proves nothing that anybody could not have.
+/// Where strangers may become clients: a page has no registered origin before it has registered, or somebody has allowed
+/// it something. What it needs is in the request, so the origin proves nothing that anybody could not have.
 pub fn anybody() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, DPOP])
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, DPOP_NONCE])
         .max_age(Duration::from_secs(600))
 }

@@ -1,13 +1,18 @@
-//! `GET /oauth/jwks`, `/.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`
+//! `GET /oauth/jwks`, `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` and
+//! `/.well-known/oauth-protected-resource`
 
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::oauth::metadata::document;
+use crate::oauth::metadata::{document, protected_resource as resource_document};
 use crate::web::{Shared, respond};
 
 pub async fn metadata(State(services): State<Shared>) -> Response {
     respond::public_json(document(&services.context()).to_string())
+}
+
+pub async fn protected_resource(State(services): State<Shared>) -> Response {
+    respond::public_json(resource_document(&services.context()).to_string())
 }
 
 pub async fn jwks(State(services): State<Shared>) -> Response {

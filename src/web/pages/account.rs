@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
 use crate::store::Consent;
-use crate::types::{Client, ClientId, RedirectUri, Session, SessionId, Timestamp, User};
+use crate::types::{Client, ClientId, Session, SessionId, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError, Policy};
@@ -26,6 +26,7 @@ struct AccountPage {
     email: Option<String>,
     notice: Option<String>,
     applications: Vec<ApplicationView>,
+    others: Vec<OtherView>,
     sessions: Vec<SessionView>,
 }
 
@@ -38,6 +39,14 @@ struct ApplicationView {
     since: String,
     /// Where a sign-in there begins (OpenID Connect Core §4).
     open: Option<String>,
+}
+
+/// An application that nothing was allowed yet.
+struct OtherView {
+    name: String,
+    initial: String,
+    host: String,
+    open: String,
 }
 
 struct SessionView {
@@ -56,15 +65,30 @@ impl ApplicationView {
             client_id: consent.client.to_string(),
             initial: initial(name),
             name: name.to_owned(),
-            host: client.and_then(|client| client.metadata.redirect_uris.first()).map(RedirectUri::display_host),
+            host: client.and_then(Client::display_host),
             permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
             since: day(consent.granted_at),
-            open: client
-                .filter(|client| !client.is_disabled())
-                .and_then(|client| client.metadata.initiate_login_uri.as_ref())
-                .map(|uri| respond::with_query(uri, &[("iss", services.config.server.issuer.as_str())])),
+            open: client.filter(|client| !client.is_disabled()).and_then(|client| open(services, client)),
         }
     }
+}
+
+impl OtherView {
+    fn of(services: &Services, client: &Client) -> Option<Self> {
+        let name = &client.metadata.client_name;
+        Some(Self {
+            name: name.clone(),
+            initial: initial(name),
+            host: client.display_host().unwrap_or_default(),
+            open: open(services, client)?,
+        })
+    }
+}
+
+/// Where a sign-in at a client begins (OpenID Connect Core §4: `iss` is required).
+fn open(services: &Services, client: &Client) -> Option<String> {
+    let uri = client.metadata.initiate_login_uri.as_ref()?;
+    Some(respond::with_query(uri, &[("iss", services.config.server.issuer.as_str())]))
 }
 
 impl SessionView {
@@ -102,6 +126,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         applications: consents
             .map(|(consent, client)| ApplicationView::of(&services, consent, client.as_deref()))
             .collect(),
+        others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
     };
     Ok(respond::page(StatusCode::OK, &page, &Policy::default()))

@@ -79,6 +79,7 @@ pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(p
 fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent) -> ConsentPage {
     let (client, target) = (&waiting.validated.client, &waiting.validated.target);
     let verified = client.is_verified();
+    let shown = ClientView::of(client, target);
     ConsentPage {
         site: Site::of(services),
         csrf,
@@ -87,7 +88,9 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
         // it would see who reads this page, and when.
         client: ClientView {
             logo: client.metadata.logo_uri.clone().filter(|_| verified),
-            ..ClientView::of(client, target)
+            // The name is what the client says; the host of its document is what was proved.
+            host: client.display_host().filter(|_| client.is_by_document()).unwrap_or(shown.host),
+            ..shown
         },
         verified,
         local: client.is_public() && target.destination() != Destination::Web,

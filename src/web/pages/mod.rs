@@ -16,7 +16,7 @@ use super::Services;
 use super::respond::PageError;
 use crate::oauth::authorize::RedirectTarget;
 use crate::oauth::error::invalid_request;
-use crate::types::{Client, RedirectUri};
+use crate::types::Client;
 
 /// What every page needs to know.
 pub struct Site {
@@ -52,7 +52,7 @@ impl ClientView {
         let metadata = &client.metadata;
         Self {
             name: metadata.client_name.clone(),
-            host: metadata.redirect_uris.first().map(RedirectUri::display_host).unwrap_or_default(),
+            host: client.display_host().unwrap_or_default(),
             initial: initial(&metadata.client_name),
             logo: None,
         }

@@ -130,7 +130,7 @@ async fn userinfo_is_signed_and_encrypted_as_the_client_wants_it(app: TestApp) {
 }
 
 /// The claims of a JWT that never expires, checked by the published keys.
-async fn without_expiry(app: &TestApp, token: &str, audience: &str) -> Value {
+pub async fn without_expiry(app: &TestApp, token: &str, audience: &str) -> Value {
     let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&app.get("/oauth/jwks").await.body).unwrap();
     let header = jsonwebtoken::decode_header(token).unwrap();
     let key = jsonwebtoken::DecodingKey::from_jwk(keys.find(header.kid.as_deref().unwrap()).unwrap()).unwrap();
@@ -348,6 +348,9 @@ fn a_registration_that_cannot_be_served_is_refused() {
         (json!({"authorization_encrypted_response_alg": "ECDH-ES"}), &[], "jwks"),
         (json!({"userinfo_signed_response_alg": "HS256"}), &[], "asymmetric"),
         (json!({"userinfo_signed_response_alg": "none"}), &[], "none"),
+        (json!({"introspection_encrypted_response_enc": "A256GCM"}), &[&rsa], "introspection_encrypted_response_alg"),
+        (json!({"introspection_encrypted_response_alg": "ECDH-ES"}), &[], "jwks"),
+        (json!({"introspection_signed_response_alg": "HS256"}), &[], "introspection_signed_response_alg"),
         // RFC 8725 §3.2, RFC 7518 §4.2: not with the padding of Bleichenbacher's attack.
         (json!({"id_token_encrypted_response_alg": "RSA1_5"}), &[&rsa], "RSA1_5"),
         (json!({"id_token_encrypted_response_alg": "dir"}), &[&rsa], "dir"),

@@ -19,6 +19,7 @@ each_database!(
     every_choice_at_the_authorization_endpoint_is_as_it_says,
     every_scope_and_claim_is_as_it_says,
     an_issuer_with_a_path_has_everything_under_it,
+    the_issuer_is_a_protected_resource_of_its_own,
 );
 
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -72,9 +73,12 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "id_token_encryption_alg_values_supported",
         "id_token_encryption_enc_values_supported",
         "id_token_signing_alg_values_supported",
+        "introspection_encryption_alg_values_supported",
+        "introspection_encryption_enc_values_supported",
         "introspection_endpoint",
         "introspection_endpoint_auth_methods_supported",
         "introspection_endpoint_auth_signing_alg_values_supported",
+        "introspection_signing_alg_values_supported",
         "issuer",
         "jwks_uri",
         "prompt_values_supported",
@@ -276,9 +280,13 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
         assert_eq!(decode(&rp.userinfo(tokens.access_token()).await.body).0["alg"], name);
     }
     assert_eq!(document["userinfo_signing_alg_values_supported"], document["id_token_signing_alg_values_supported"]);
+    assert_eq!(
+        document["introspection_signing_alg_values_supported"],
+        document["id_token_signing_alg_values_supported"]
+    );
 
-    // `oauth/encryption.rs` shows each of them.
-    for what in ["id_token", "userinfo", "authorization"] {
+    // `oauth/encryption.rs` and `oauth/introspection_jwt.rs` show each of them.
+    for what in ["id_token", "userinfo", "authorization", "introspection"] {
         let known = |member: &str| list(&document, &format!("{what}_encryption_{member}_values_supported"));
         assert_eq!(known("alg"), ["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A256KW"]);
         assert_eq!(known("enc"), ["A128CBC-HS256", "A256GCM"]);
@@ -357,4 +365,34 @@ async fn an_issuer_with_a_path_has_everything_under_it(app: TestApp) {
     rp.userinfo(tokens.access_token()).await.expect_status(200);
     rp.refresh(&tokens).await.expect_tokens();
     app.introspect(tokens.access_token()).await.expect_active();
+}
+
+async fn the_issuer_is_a_protected_resource_of_its_own(app: TestApp) {
+    let answer = app.get("/.well-known/oauth-protected-resource").await.expect_status(200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let document = answer.json();
+    // RFC 9728 §3.3, and §2: where its tokens come from.
+    assert_eq!(
+        (&document["resource"], &document["authorization_servers"]),
+        (&json!(app.issuer()), &json!([app.issuer()]))
+    );
+    let metadata = app.get(OAUTH).await.json();
+    assert_eq!(document["dpop_signing_alg_values_supported"], metadata["dpop_signing_alg_values_supported"]);
+    assert_eq!(document["resource_signing_alg_values_supported"], metadata["userinfo_signing_alg_values_supported"]);
+
+    // It can be asked for by that name, and what comes opens it in each way that is named.
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let tokens = rp.sign_in_with(&app.person(), "ada", &[("resource", app.issuer())]).await;
+    assert_eq!(decode(tokens.access_token()).1["aud"], app.issuer());
+    assert_eq!(list(&document, "bearer_methods_supported"), ["header", "body"]);
+    rp.userinfo(tokens.access_token()).await.expect_status(200);
+    let body = format!("access_token={}", tokens.access_token());
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    app.post_raw("/oauth/userinfo", &form, body).await.expect_status(200);
+    let scopes = list(&document, "scopes_supported");
+    assert!(
+        scopes.contains(&"openid".to_owned())
+            && scopes.iter().all(|own| list(&metadata, "scopes_supported").contains(own))
+    );
 }

@@ -24,6 +24,7 @@ each_engine!(
     the_last_use_goes_to_one,
     who_registers_too_often_has_to_wait,
     a_page_may_register_where_registration_is_open,
+    of_what_a_client_offers_it_gets_what_can_be_had,
 );
 
 pub const OPEN: &str = "[registration]\nmode = \"open\"\n";
@@ -341,15 +342,77 @@ async fn who_registers_too_often_has_to_wait(engine: Engine) {
 }
 
 async fn a_page_may_register_where_registration_is_open(engine: Engine) {
-    let preflight = async |app: &TestApp| {
-        let request = app.http.request(http::Method::OPTIONS, format!("{}/oauth/register", app.url));
+    let preflight = async |app: &TestApp, path: &str, method: &str| {
+        let request = app.http.request(http::Method::OPTIONS, format!("{}{path}", app.url));
         let request =
-            request.header("origin", "https://anywhere.example").header("access-control-request-method", "POST");
+            request.header("origin", "https://anywhere.example").header("access-control-request-method", method);
         let answer =
             Answer::of(request.header("access-control-request-headers", "content-type").send().await.unwrap()).await;
         assert_eq!(answer.header("access-control-allow-credentials"), None);
         answer.header("access-control-allow-origin").map(str::to_owned)
     };
-    assert_eq!(preflight(&TestApp::with(engine, OPEN).await).await.as_deref(), Some("*"));
-    assert_eq!(preflight(&TestApp::with(engine, TOKEN).await).await, None);
+    let documents = TestApp::with(engine, "[registration]\nclient_id_metadata_documents = true\n").await;
+    let (open, token) = (TestApp::with(engine, OPEN).await, TestApp::with(engine, TOKEN).await);
+    let metadata = "/.well-known/oauth-authorization-server";
+    assert_eq!(preflight(&open, "/oauth/register", "POST").await.as_deref(), Some("*"));
+    assert_eq!(preflight(&token, "/oauth/register", "POST").await, None);
+    for (method, path) in [("GET", metadata), ("GET", "/oauth/jwks"), ("POST", "/oauth/par"), ("POST", "/oauth/token")]
+    {
+        assert_eq!(preflight(&open, path, method).await.as_deref(), Some("*"), "{path}");
+        assert_eq!(preflight(&documents, path, method).await.as_deref(), Some("*"), "{path}");
+        assert_eq!(preflight(&token, path, method).await, None, "{path}");
+    }
+}
+
+/// OpenID Connect Relying Party Metadata Choices §2
+async fn of_what_a_client_offers_it_gets_what_can_be_had(engine: Engine) {
+    let app = TestApp::with(engine, OPEN).await;
+    let document = |members: Value| {
+        let mut document = json!({ "redirect_uris": [CALLBACK] });
+        document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        document
+    };
+    for (said, member, had) in [
+        // The first that can be had of what everybody has.
+        (
+            json!({ "token_endpoint_auth_methods_supported": ["none_yet", "none", "client_secret_post"] }),
+            "token_endpoint_auth_method",
+            json!("none"),
+        ),
+        (
+            json!({ "id_token_signing_alg_values_supported": ["XX256", "ES256", "RS256"] }),
+            "id_token_signed_response_alg",
+            json!("ES256"),
+        ),
+        (json!({ "subject_types_supported": ["pairwise"] }), "subject_type", json!("pairwise")),
+        // What it names itself, where that can be had; and otherwise not.
+        (
+            json!({ "id_token_signed_response_alg": "RS256", "id_token_signing_alg_values_supported": ["ES256", "RS256"] }),
+            "id_token_signed_response_alg",
+            json!("RS256"),
+        ),
+        (
+            json!({ "id_token_signed_response_alg": "XX256", "id_token_signing_alg_values_supported": ["XX256", "ES256"] }),
+            "id_token_signed_response_alg",
+            json!("ES256"),
+        ),
+        // To be able to is not to want to.
+        (json!({ "userinfo_signing_alg_values_supported": ["ES256"] }), "userinfo_signed_response_alg", Value::Null),
+        (
+            json!({ "userinfo_signed_response_alg": "XX1", "userinfo_signing_alg_values_supported": ["XX1", "ES256"] }),
+            "userinfo_signed_response_alg",
+            json!("ES256"),
+        ),
+    ] {
+        assert_eq!(registered(&app, &document(said.clone())).await[member], had, "{said}");
+    }
+    for said in [
+        json!({ "token_endpoint_auth_methods_supported": ["none_yet"] }),
+        json!({ "token_endpoint_auth_methods_supported": [] }),
+        json!({ "id_token_signing_alg_values_supported": ["none", "HS256"] }),
+        json!({ "subject_types_supported": "public" }),
+        json!({ "id_token_signing_alg_values_supported": ["ES256", 5] }),
+    ] {
+        register(&app, None, &document(said)).await.expect_error("invalid_client_metadata");
+    }
 }

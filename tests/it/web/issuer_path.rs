@@ -53,6 +53,9 @@ async fn the_metadata_is_where_each_specification_looks_for_it() {
     let app = app(Engine::Sqlite).await;
     let root = app.url.strip_suffix("/auth/eu").unwrap();
     let get = async |url: String| crate::support::Answer::of(app.http.get(url).send().await.unwrap()).await;
+    // RFC 9728 §3.1
+    let resource = get(format!("{root}/.well-known/oauth-protected-resource/auth/eu")).await.expect_status(200).json();
+    assert_eq!(resource["resource"], app.issuer());
     // OpenID Connect Discovery §4: behind the path; RFC 8414 §3.1: before it; §5: both, for OpenID clients.
     for url in [
         format!("{}/.well-known/openid-configuration", app.url),

@@ -11,6 +11,7 @@ each_engine!(
     people_are_warned_of_a_client_that_nobody_has_verified,
     a_logo_is_loaded_of_verified_clients_alone,
     a_sign_in_can_be_begun_from_the_account_page,
+    an_application_that_was_allowed_nothing_can_be_opened_if_somebody_answers_for_it,
 );
 
 fn document() -> Value {
@@ -84,4 +85,37 @@ async fn a_sign_in_can_be_begun_from_the_account_page(engine: Engine) {
     let link = format!("href=\"https://app.example/login?from=account&#38;iss={issuer}\"");
     let page = person.get("/account").await;
     assert!(page.body.contains(&link), "{link}: {}", page.body);
+}
+
+async fn an_application_that_was_allowed_nothing_can_be_opened_if_somebody_answers_for_it(engine: Engine) {
+    let app = TestApp::with(engine, OPEN).await;
+    app.user("ada").await;
+    voucher(&app, "good", 2, true).await;
+    let stranger = registered(&app, &document()).await;
+    let mut verified = document();
+    verified["client_name"] = json!("Verified poems");
+    let verified = register(&app, Some("good"), &verified).await.expect_status(201).json();
+    // One that says nothing of it, but in a name.
+    let named = json!({ "redirect_uris": ["https://app.example/cb"], "client_name": "\"initiate_login_uri\":" });
+    register(&app, Some("good"), &named).await.expect_status(201);
+
+    let person = app.person();
+    let page = person.get("/sign-in").await;
+    person.sign_in(&page, "ada", PASSWORD).await;
+    let links = async || person.get("/account").await.body.matches("href=\"https://app.example/login?").count();
+    let page = person.get("/account").await;
+    assert!(page.body.contains("More applications") && page.body.contains("Verified poems"), "{}", page.body);
+    assert!(!page.body.contains("Poems &#60;b&#62;") && !page.body.contains("initiate_login_uri"), "{}", page.body);
+    assert_eq!(links().await, 1);
+
+    // It goes to the others when it is allowed something, and a stranger comes there in no other way.
+    party(&app, &verified).code(&person, "ada", &Pkce::new(), &[]).await;
+    assert!(!person.get("/account").await.body.contains("More applications"));
+    party(&app, &stranger).code(&person, "ada", &Pkce::new(), &[]).await;
+    assert_eq!(links().await, 2);
+
+    let id = verified["client_id"].as_str().unwrap().parse().unwrap();
+    let now = grantor::types::Clock::now(&*app.clock);
+    app.change(async |tx| tx.disable_client(&id, now).await).await;
+    assert_eq!(links().await, 1);
 }
