@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::error::{OAuthError, invalid_target};
+use super::error::invalid_target;
 use super::scope::OPENID;
 use super::{Context, Error};
-use crate::types::{Algorithm, Audience, Params, Resources, Scope};
+use crate::types::{Algorithm, Audience, GrantId, Params, Resources, Scope};
 
 /// Where an access token will be good, and what follows from that.
 #[derive(Clone, Debug)]
@@ -51,18 +51,44 @@ pub async fn asked(cx: &Context, params: &Params) -> Result<Vec<String>, Error> 
 }
 
 /// RFC 8707 §2.2: a token may be for less than was granted, and never for more; none asked is all that was granted.
+/// Where the authorization request named no resource, those were granted whose scopes it asked for.
 ///
 /// # Errors
 /// `invalid_target`
-pub fn narrowed(cx: &Context, asked: Vec<String>, granted: &[String]) -> Result<Vec<String>, OAuthError> {
+pub async fn narrowed(
+    cx: &Context,
+    asked: Vec<String>,
+    (scope, granted): (&Scope, &[String]),
+) -> Result<Vec<String>, Error> {
     if asked.is_empty() {
         return Ok(granted.to_vec());
     }
-    let was_granted = |uri: &String| granted.contains(uri) || (granted.is_empty() && uri == cx.issuer());
+    let known = cx.store.resources().await?;
+    let was_granted = |uri: &String| match granted {
+        _ if uri == cx.issuer() => granted.is_empty() || granted.contains(uri) || scope.contains(OPENID),
+        [] => known.owners(scope).any(|owner| owner.uri.as_str() == uri),
+        some => some.contains(uri),
+    };
     if asked.iter().all(was_granted) {
         Ok(asked)
     } else {
-        Err(invalid_target("resource asks for a place that the authorization request did not ask for"))
+        Err(invalid_target("resource asks for a place that the authorization request did not ask for").into())
+    }
+}
+
+/// As `narrowed`, before a code is spent: what is refused can be asked for again, rightly. Only a request that names a
+/// resource looks the grant up for it.
+///
+/// # Errors
+/// `invalid_target`
+pub async fn check(cx: &Context, asked: &[String], (grant, code): (GrantId, &[u8; 32])) -> Result<(), Error> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    match cx.store.granted(grant, code).await? {
+        Some((scope, terms)) => narrowed(cx, asked.to_vec(), (&scope, &terms.resources)).await.map(drop),
+        // The statement that redeems says so.
+        None => Ok(()),
     }
 }
 

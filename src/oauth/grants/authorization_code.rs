@@ -48,6 +48,7 @@ pub async fn exchange(
 ) -> Result<TokenResponse, Error> {
     let Asked { resources, sender } = asked;
     let code_challenge = request.verifier.as_ref().map(|v| hash::sha256_base64url(v.as_str().as_bytes()));
+    resource::check(cx, &resources, (request.code.grant, &request.code.hash())).await?;
     let redeem = Redeem {
         grant: request.code.grant,
         code_hash: request.code.hash(),
@@ -61,7 +62,7 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let places = resource::narrowed(cx, resources, &grant.terms.resources)?;
+            let places = resource::narrowed(cx, resources, (&grant.scope, &grant.terms.resources)).await?;
             let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
             Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }

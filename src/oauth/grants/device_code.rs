@@ -58,6 +58,7 @@ pub async fn exchange(
         Polled::Expired => return Err(expired().into()),
         Polled::Unknown => return Err(invalid_grant(UNKNOWN).into()),
     }
+    resource::check(cx, &resources, (id, &code_hash)).await?;
     let redeem = Redeem {
         grant: id,
         code_hash,
@@ -69,7 +70,7 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let places = resource::narrowed(cx, resources, &grant.terms.resources)?;
+            let places = resource::narrowed(cx, resources, (&grant.scope, &grant.terms.resources)).await?;
             let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
             Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }

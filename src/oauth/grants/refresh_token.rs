@@ -59,7 +59,7 @@ pub async fn exchange(
         return Err(invalid_scope("the scope asks for more than was granted").into());
     }
     // Before the token is spent.
-    let places = resource::narrowed(cx, resources, &claims.resources)?;
+    let places = resource::narrowed(cx, resources, (&claims.scope, &claims.resources)).await?;
     let (scope, target) = resource::aim(cx, &places, still_registered(client, &scope)).await?;
     if cx.store.grant_is_dead(claims.grant) {
         return Err(invalid_grant(UNKNOWN).into());

@@ -167,6 +167,15 @@ impl Store {
         row.map(Grant::try_from).transpose()
     }
 
+    /// What was granted for this code, redeemed or not.
+    pub async fn granted(&self, id: GrantId, code_hash: &[u8; 32]) -> Result<Option<(Scope, Terms)>, Fault> {
+        const SELECT: &str = "SELECT scope, terms FROM grants WHERE id = $1 AND code_hash = $2";
+        let row: Option<(String, String)> = on!(self.on(), db => query_as(SELECT)
+            .bind(id.to_string()).bind(&code_hash[..]).fetch_optional(db).await?);
+        let Some((scope, terms)) = row else { return Ok(None) };
+        Ok(Some((Scope::from(scope), serde_json::from_str(&terms).map_err(Fault::internal)?)))
+    }
+
     /// Revokes a grant and everything issued from it, durably before it returns.
     pub async fn revoke_grant(&self, id: GrantId, because: Reason, now: Timestamp) -> Result<(), Fault> {
         let mut tx = self.begin().await?;

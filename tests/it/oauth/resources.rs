@@ -112,6 +112,9 @@ async fn several_resources_are_narrowed_at_the_token_endpoint(app: TestApp) {
     let code = sign_in(&pkce).await;
     let refused = rp.redeem_with(&code, &pkce, &[("resource", app.issuer())]).await;
     refused.expect_error("invalid_target").expect_status(400);
+    // What is refused spends nothing.
+    let tokens = rp.redeem_with(&code, &pkce, &[("resource", NOTES)]).await.expect_tokens();
+    assert_eq!(audience(&tokens), json!(NOTES));
 }
 
 async fn a_scope_goes_to_its_own_resource_alone(app: TestApp) {
@@ -137,6 +140,17 @@ async fn without_a_resource_the_scopes_say_where_a_token_is_good(app: TestApp) {
         assert_eq!(audience(&tokens), expected, "{scope}");
         assert_eq!(Scope::from(tokens.scope()), Scope::from(scope));
     }
+    // So they can be named at the token endpoint alone, and others cannot.
+    let (person, pkce) = (app.person(), Pkce::new());
+    let code = rp.code(&person, "ada", &pkce, &[("scope", "openid notes:read")]).await;
+    rp.redeem_with(&code, &pkce, &[("resource", MAIL)]).await.expect_error("invalid_target");
+    let tokens = rp.redeem_with(&code, &pkce, &[("resource", NOTES)]).await.expect_tokens();
+    assert_eq!(audience(&tokens), json!([NOTES, app.issuer()]));
+    // A token for UserInfo alone.
+    let pkce = Pkce::new();
+    let code = rp.code(&person, "ada", &pkce, &[("scope", "openid notes:read"), ("resource", NOTES)]).await;
+    let tokens = rp.redeem_with(&code, &pkce, &[("resource", app.issuer())]).await.expect_tokens();
+    assert_eq!((audience(&tokens), tokens.scope()), (json!(app.issuer()), "openid"));
 }
 
 async fn a_refresh_stays_within_what_was_granted(app: TestApp) {
