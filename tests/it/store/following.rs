@@ -17,7 +17,6 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::support::app::{Folder, config, eventually};
-use crate::support::behind::IMPATIENT;
 use crate::support::party::decode;
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
@@ -50,7 +49,7 @@ async fn behind_a_proxy(toml: &str, silence: &'static str) -> (Proxy, TestApp) {
     if !silence.is_empty() {
         proxy.silence(silence);
     }
-    (proxy, TestApp::on(&url, config(&format!("{IMPATIENT}{toml}")), Folder::new()).await)
+    (proxy, TestApp::on(&url, config(&format!("[database]\nacquire_timeout = \"1s\"\n{toml}")), Folder::new()).await)
 }
 
 /// As another node revokes a token, but that nobody is told.
