@@ -15,7 +15,7 @@ use sqlx::postgres::PgListener;
 use sqlx::{Connection, query_as};
 use tokio::time::timeout;
 
-use super::database::{Line, Location, On, on, one_connection, row};
+use super::database::{FeedLine, Location, On, on, one_connection, row};
 use super::{Store, Tx};
 use crate::types::{ClientId, Fault, GrantId, SessionId, Timestamp, TokenId, UserId};
 
@@ -135,7 +135,7 @@ impl Tx {
 #[derive(Default)]
 pub(super) struct Reader {
     position: Option<Position>,
-    line: Option<Line>,
+    line: Option<FeedLine>,
 }
 
 impl Reader {
@@ -253,7 +253,7 @@ impl Store {
     }
 
     /// Loads what is still in force, and places the reader before everything that may yet commit.
-    async fn starting_position(&self, line: &mut Line, now: Timestamp) -> Result<Position, Fault> {
+    async fn starting_position(&self, line: &mut FeedLine, now: Timestamp) -> Result<Position, Fault> {
         // The rest empties caches, and those of a node that starts are empty.
         const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1
               AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten',
@@ -318,7 +318,7 @@ impl Store {
 }
 
 /// Those of the numbers that have turned up by now. SQLite has one writer at a time: there none comes late.
-async fn missing_changes(line: &mut Line, missing: &[i64]) -> Result<Vec<ChangeRow>, Fault> {
+async fn missing_changes(line: &mut FeedLine, missing: &[i64]) -> Result<Vec<ChangeRow>, Fault> {
     const LATE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE seq = ANY($1)";
     Ok(match line.on() {
         On::Postgres(db) if !missing.is_empty() => query_as(LATE).bind(missing).fetch_all(db).await?,

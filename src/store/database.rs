@@ -14,6 +14,7 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection,
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use super::lines::{Line, Lines};
 use crate::types::Fault;
 
 /// The same kind of thing (a pool, a connection, a transaction) of one database or the other.
@@ -55,7 +56,7 @@ pub(super) use row;
 
 pub(super) type Pool = On<PgPool, SqlitePool>;
 pub(super) type Executor<'a> = On<&'a PgPool, &'a SqlitePool>;
-pub(super) type Line = On<PgConnection, SqlitePool>;
+pub(super) type FeedLine = On<PgConnection, SqlitePool>;
 pub(super) type DbTransaction = On<Transaction<'static, Postgres>, SqliteTransaction>;
 
 /// Where the database is.
@@ -75,10 +76,10 @@ const STATEMENT_LIMIT: &str = "10s";
 pub(super) const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long a connection may have rested and still be taken without asking whether it is alive.
-const REST: Duration = Duration::from_millis(100);
+pub(super) const REST: Duration = Duration::from_millis(100);
 
 /// Connections that gather what many callers write (`writer.rs`): so many beside those of `database.max_connections`.
-const WRITERS: u32 = 4;
+const WRITERS: usize = 4;
 
 /// For statements that write a batch: by index, whatever is known of the tables, and planned once a connection. A table
 /// that nobody has analysed yet looks so small that a scan seems cheaper, and that plan stays when it has grown.
@@ -93,10 +94,10 @@ const BY_INDEX: [(&str, &str); 4] = [
 #[derive(Clone)]
 pub(super) struct Database {
     requests: Pool,
-    /// Writes batches.
-    writers: Pool,
-    /// Writes what a crash may lose: its commits are seen at once, and on PostgreSQL flushed a little later.
-    unflushed: Pool,
+    /// Write batches.
+    writers: Arc<Lines>,
+    /// Write what a crash may lose: its commits are seen at once, and on PostgreSQL flushed a little later.
+    unflushed: Arc<Lines>,
     /// SQLite has one writer at a time. Who waits here is next when it is their turn; who waits for the file's lock
     /// sleeps, looks, and sleeps again, and may starve beside somebody who is busy.
     turn: Arc<Mutex<()>>,
@@ -125,11 +126,34 @@ impl SqliteTransaction {
     }
 }
 
+/// A connection that writes a batch.
+pub(super) struct Batch {
+    line: Line,
+    /// Behind it, so that it is dropped after it.
+    _turn: Turn,
+}
+
+impl Batch {
+    pub(super) fn on(&mut self) -> On<&mut PgConnection, &mut SqliteConnection> {
+        self.line.on()
+    }
+
+    /// It answered: whoever is next may have it.
+    pub(super) fn give_back(self) {
+        self.line.give_back();
+    }
+}
+
 /// For one statement that writes.
 pub(super) struct Writing {
     pool: Pool,
     _turn: Turn,
-    /// Of those who may wait for a row, on PostgreSQL.
+}
+
+/// For one job on PostgreSQL, which may wait for its row.
+pub(super) struct Alone {
+    pub(super) pool: PgPool,
+    /// Of those who may wait.
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -177,11 +201,8 @@ impl Database {
                 let pool = postgres_pool(connections, patience).connect_with(options.clone()).await?;
                 let writers = options.options(BY_INDEX);
                 let unflushed = writers.clone().options([("synchronous_commit", "off")]);
-                (
-                    On::Postgres(pool),
-                    On::Postgres(postgres_pool(WRITERS, patience).connect_lazy_with(writers)),
-                    On::Postgres(postgres_pool(1, patience).connect_lazy_with(unflushed)),
-                )
+                let lines = |options, most| Lines::new(On::Postgres(options), most, patience);
+                (On::Postgres(pool), lines(writers, WRITERS), lines(unflushed, 1))
             }
             Location::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
@@ -208,8 +229,8 @@ impl Database {
                     }
                 });
                 let requests = opened.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                let writers = pool(1).connect_lazy_with(writer);
-                (On::Sqlite(requests), On::Sqlite(writers.clone()), On::Sqlite(writers))
+                let writers = Lines::new(On::Sqlite(writer), 1, patience);
+                (On::Sqlite(requests), writers.clone(), writers)
             }
         };
         let waiting = Arc::new(Semaphore::new((connections as usize / 2).max(1)));
@@ -223,7 +244,7 @@ impl Database {
 
     /// What the feed is read through: `kept`, if it still answers. On PostgreSQL it is in no pool: no request takes it
     /// away, and a connection that does not answer any more is dropped with its reader.
-    pub(super) async fn line(&self, kept: Option<Line>) -> Result<Line, Fault> {
+    pub(super) async fn line(&self, kept: Option<FeedLine>) -> Result<FeedLine, Fault> {
         Ok(match (&self.requests, kept) {
             (On::Sqlite(pool), _) => On::Sqlite(pool.clone()),
             (On::Postgres(pool), Some(On::Postgres(mut line))) => match line.ping().await {
@@ -236,7 +257,7 @@ impl Database {
 
     /// The pool, to run one statement on that writes.
     pub(super) async fn writing(&self) -> Result<Writing, Fault> {
-        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await?, _place: None })
+        Ok(Writing { pool: self.requests.clone(), _turn: self.turn().await? })
     }
 
     pub(super) async fn begin(&self) -> Result<DbTransaction, Fault> {
@@ -248,28 +269,29 @@ impl Database {
 
     /// How many batches of one kind can be written at once.
     pub(super) fn writers_at_once(&self) -> usize {
-        match self.writers {
+        match self.requests {
             On::Postgres(_) => 3,
             On::Sqlite(_) => 1,
         }
     }
 
     /// Where a batch is written: one statement, and its flush is awaited or not.
-    pub(super) async fn batch(&self, flushed: bool) -> Result<Writing, Fault> {
-        let pool = if flushed { &self.writers } else { &self.unflushed };
-        Ok(Writing { pool: pool.clone(), _turn: self.turn().await?, _place: None })
+    pub(super) async fn batch(&self, flushed: bool) -> Result<Batch, Fault> {
+        let lines = if flushed { &self.writers } else { &self.unflushed };
+        let turn = self.turn().await?;
+        Ok(Batch { line: lines.take().await?, _turn: turn })
     }
 
     /// Where one job is written alone: on PostgreSQL it may wait long for its row. No batch is to wait for it, and those
     /// who wait are never so many that nobody else gets a connection.
-    pub(super) async fn alone(&self) -> Result<Writing, Fault> {
-        match self.requests {
-            On::Postgres(_) => match timeout(self.patience, self.waiting.clone().acquire_owned()).await {
-                Ok(place) => Ok(Writing { _place: place.ok(), ..self.writing().await? }),
-                Err(_) => Err(Fault::unavailable(anyhow!("too many wait for rows that others hold"))),
+    pub(super) async fn alone(&self) -> Result<On<Alone, Batch>, Fault> {
+        Ok(match &self.requests {
+            On::Postgres(pool) => match timeout(self.patience, self.waiting.clone().acquire_owned()).await {
+                Ok(place) => On::Postgres(Alone { pool: pool.clone(), _place: place.ok() }),
+                Err(_) => return Err(Fault::unavailable(anyhow!("too many wait for rows that others hold"))),
             },
-            On::Sqlite(_) => self.batch(true).await,
-        }
+            On::Sqlite(_) => On::Sqlite(self.batch(true).await?),
+        })
     }
 
     async fn begin_sqlite(&self, pool: &SqlitePool) -> Result<SqliteTransaction, Fault> {
@@ -293,9 +315,9 @@ impl Database {
     }
 
     pub(super) async fn close(&self) {
-        for pool in [&self.requests, &self.writers, &self.unflushed] {
-            on!(pool, pool => pool.close().await);
-        }
+        self.writers.close().await;
+        self.unflushed.close().await;
+        on!(&self.requests, pool => pool.close().await);
     }
 }
 
@@ -308,7 +330,7 @@ impl Pool {
     }
 }
 
-impl Line {
+impl FeedLine {
     pub(super) fn on(&mut self) -> On<&mut PgConnection, &SqlitePool> {
         match self {
             Self::Postgres(line) => On::Postgres(line),

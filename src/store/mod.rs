@@ -25,6 +25,7 @@ mod database;
 mod device;
 mod grants;
 mod keys;
+mod lines;
 mod live;
 mod migrate;
 mod outbox;

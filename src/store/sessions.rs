@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{PgPool, SqlitePool, query, query_as};
+use sqlx::{PgConnection, PgPool, SqliteConnection, query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
@@ -75,7 +75,7 @@ impl Job for Mark {
         &self.session
     }
 
-    async fn write_many(pool: &PgPool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+    async fn write_many(line: &mut PgConnection, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         // A session never comes back to life by that.
         const MARK_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM sessions WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
@@ -87,7 +87,7 @@ impl Job for Mark {
             .bind(each(marks, |mark| mark.session.as_str()))
             .bind(each(marks, |mark| mark.seen_at))
             .bind(each(marks, |mark| mark.idle_expires_at))
-            .execute(pool)
+            .execute(line)
             .await?;
         Ok(all(marks))
     }
@@ -97,13 +97,13 @@ impl Job for Mark {
         Ok(None)
     }
 
-    async fn write_here(pool: &SqlitePool, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+    async fn write_here(line: &mut SqliteConnection, marks: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const MARK_HERE: &str = "UPDATE sessions SET seen_at = mark.seen_at, idle_expires_at = mark.idle_expires_at
             FROM (SELECT value ->> 'session' AS session_id, value ->> 'seen_at' AS seen_at,
-                    value ->> 'idle_expires_at' AS idle_expires_at FROM json_each($1)) AS mark
+                    value ->> 'idle_expires_at' AS idle_expires_at FROM jsonb_each($1)) AS mark
             WHERE sessions.id = mark.session_id AND ended_at IS NULL
               AND sessions.idle_expires_at > mark.seen_at AND sessions.seen_at < mark.seen_at";
-        query(here::<Self>(MARK_HERE)).bind(json(marks)?).execute(pool).await?;
+        query(here::<Self>(MARK_HERE)).bind(json(marks)?).execute(line).await?;
         Ok(all(marks))
     }
 }

@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Store;
-use super::database::{Database, On, Writing, is_passing};
+use super::database::{Batch, Database, On, is_passing};
 use super::grants::{CreateJob, RedeemJob, RotateJob};
 use super::sessions::Mark;
 use crate::types::Fault;
@@ -37,7 +37,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
 
     /// Writes those of the rows that nobody else holds and that are as their jobs want them.
     fn write_many(
-        pool: &PgPool,
+        line: &mut PgConnection,
         jobs: &[Self],
     ) -> impl Future<Output = Result<Vec<Written<Self::Done>>, Failed>> + Send;
 
@@ -46,7 +46,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
 
     /// On SQLite one writes and the others wait, so nobody else holds a row. The statement goes through `here`.
     fn write_here(
-        pool: &SqlitePool,
+        line: &mut SqliteConnection,
         jobs: &[Self],
     ) -> impl Future<Output = Result<Vec<Written<Self::Done>>, Failed>> + Send;
 }
@@ -59,7 +59,7 @@ pub(super) fn each<'j, J, T>(jobs: &'j [J], column: impl Fn(&'j J) -> T) -> Vec<
     jobs.iter().map(column).collect()
 }
 
-/// The jobs as SQLite's `json_each` takes them.
+/// The jobs as SQLite's `jsonb_each` takes them.
 pub(super) fn json<J: Serialize>(jobs: &[J]) -> Result<String, sqlx::Error> {
     serde_json::to_string(jobs).map_err(|error| sqlx::Error::Encode(error.into()))
 }
@@ -226,7 +226,7 @@ async fn work<J: Job>(queue: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Databas
     }
 }
 
-async fn write<J: Job>(writing: Result<Writing, Fault>, batch: Vec<Waiting<J>>) {
+async fn write<J: Job>(writing: Result<Batch, Fault>, batch: Vec<Waiting<J>>) {
     let batch = one_for_each_row(batch);
     let (jobs, answers): (Vec<J>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
     let mut outcomes: Vec<Option<Result<J::Done, Fault>>> = jobs.iter().map(|_| None).collect();
@@ -264,18 +264,23 @@ fn one_for_each_row<J: Job>(batch: Vec<Waiting<J>>) -> Vec<Waiting<J>> {
     first
 }
 
-async fn together<J: Job>(writing: Result<Writing, Fault>, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
-    match writing?.on() {
-        On::Postgres(pool) => J::write_many(pool, jobs).await,
-        On::Sqlite(pool) => J::write_here(pool, jobs).await,
+async fn together<J: Job>(batch: Result<Batch, Fault>, jobs: &[J]) -> Result<Vec<Written<J::Done>>, Failed> {
+    let mut batch = batch?;
+    let written = match batch.on() {
+        On::Postgres(line) => J::write_many(line, jobs).await,
+        On::Sqlite(line) => J::write_here(line, jobs).await,
+    };
+    if !matches!(written, Err(Failed::Unknown(_))) {
+        batch.give_back();
     }
+    written
 }
 
 async fn alone<J: Job>(db: &Database, job: J) -> Result<Option<J::Done>, Failed> {
-    match db.alone().await?.on() {
-        On::Postgres(pool) => job.write_one(pool).await,
-        On::Sqlite(pool) => {
-            let written = J::write_here(pool, &[job]).await?.pop();
+    match db.alone().await? {
+        On::Postgres(alone) => job.write_one(&alone.pool).await,
+        On::Sqlite(batch) => {
+            let written = together(Ok(batch), &[job]).await?.pop();
             Ok(written.map(|(_, done)| done).transpose()?)
         }
     }
@@ -310,7 +315,7 @@ mod tests {
             self.0
         }
 
-        async fn write_many(_: &PgPool, _: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
+        async fn write_many(_: &mut PgConnection, _: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
             Err(Fault::because("these are tests on SQLite").into())
         }
 
@@ -318,9 +323,9 @@ mod tests {
             Err(Fault::because("these are tests on SQLite").into())
         }
 
-        async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
+        async fn write_here(line: &mut SqliteConnection, jobs: &[Self]) -> Result<Vec<Written<i64>>, Failed> {
             const FLUSH: &str = "SELECT synchronous FROM pragma_synchronous";
-            let (flush,): (i64,) = query_as(here::<Self>(FLUSH)).fetch_one(pool).await?;
+            let (flush,): (i64,) = query_as(here::<Self>(FLUSH)).fetch_one(line).await?;
             for Self(row, written) in jobs {
                 assert_ne!(*row, "panic", "as it was told to");
                 written.lock().expect("nobody panicked here").push(row);

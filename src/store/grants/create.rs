@@ -1,7 +1,7 @@
 //! A grant that waits for its code.
 
 use serde::Serialize;
-use sqlx::{PgExecutor, PgPool, SqliteExecutor, SqlitePool, query};
+use sqlx::{PgConnection, PgExecutor, PgPool, SqliteConnection, SqliteExecutor, SqlitePool, query};
 
 use super::super::database::{On, on};
 use super::super::writer::{Failed, Job, Written, all, each, here, json};
@@ -132,7 +132,7 @@ impl Job for CreateJob {
         &self.id
     }
 
-    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+    async fn write_many(line: &mut PgConnection, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const INSERT_MANY: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
                 generation, created_at, ends_at, terms, sender_key)
@@ -164,7 +164,7 @@ impl Job for CreateJob {
             .bind(each(jobs, |job| job.ends_at))
             .bind(each(jobs, |job| job.terms.as_str()))
             .bind(each(jobs, |job| job.sender_key.as_deref()))
-            .execute(pool)
+            .execute(line)
             .await?;
         Ok(all(jobs))
     }
@@ -174,7 +174,7 @@ impl Job for CreateJob {
         Ok(Some(()))
     }
 
-    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
+    async fn write_here(line: &mut SqliteConnection, jobs: &[Self]) -> Result<Vec<Written<()>>, Failed> {
         const INSERT_HERE: &str = "INSERT INTO grants (id, client_id, user_id, session_id, scope, offline, refreshable,
                 nonce, authenticated_at, methods, redirect_uri, code_hash, code_challenge, code_expires_at, expires_at,
                 generation, created_at, ends_at, terms, sender_key)
@@ -184,8 +184,8 @@ impl Job for CreateJob {
                 unhex(value ->> 'code_hash'), value ->> 'code_challenge', value ->> 'code_expires_at',
                 value ->> 'code_expires_at', 1, value ->> 'created_at', value ->> 'ends_at',
                 value ->> 'terms', value ->> 'sender_key'
-            FROM json_each($1)";
-        query(here::<Self>(INSERT_HERE)).bind(json(jobs)?).execute(pool).await?;
+            FROM jsonb_each($1)";
+        query(here::<Self>(INSERT_HERE)).bind(json(jobs)?).execute(line).await?;
         Ok(all(jobs))
     }
 }

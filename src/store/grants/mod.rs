@@ -18,6 +18,8 @@ mod rotate;
 
 use std::time::Duration;
 
+use std::fmt::Write as _;
+
 use serde::Serializer;
 use sqlx::{query, query_as};
 
@@ -90,7 +92,11 @@ impl Reason {
 
 /// Bytes as SQLite's `unhex` takes them.
 fn hex<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // A text takes whatever is written.
+        let _ = write!(digits, "{byte:02x}");
+    }
     serializer.serialize_str(&digits)
 }
 

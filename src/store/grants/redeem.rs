@@ -1,7 +1,7 @@
 //! A code is redeemed: pending -> active.
 
 use serde::Serialize;
-use sqlx::{PgPool, SqlitePool, query_as};
+use sqlx::{PgConnection, PgPool, SqliteConnection, query_as};
 
 use super::super::Store;
 use super::super::database::{on, row};
@@ -79,7 +79,7 @@ impl Job for RedeemJob {
         &self.grant
     }
 
-    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+    async fn write_many(line: &mut PgConnection, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
         // No index fits but those of the ids: neither a comparison by IS NOT DISTINCT FROM nor what a subquery selects has one.
         const REDEEM_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
@@ -115,7 +115,7 @@ impl Job for RedeemJob {
             .bind(each(jobs, |job| job.refresh_until))
             .bind(each(jobs, |job| job.presented_key.as_deref()))
             .bind(each(jobs, |job| job.kept_key.as_deref()))
-            .fetch_all(pool)
+            .fetch_all(line)
             .await?;
         Ok(by_row(jobs, rows))
     }
@@ -151,7 +151,7 @@ impl Job for RedeemJob {
         Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
     }
 
-    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+    async fn write_here(line: &mut SqliteConnection, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
         const REDEEM_HERE: &str = "UPDATE grants SET redeemed_at = job.now, rotated_at = job.now,
                 refresh_key = job.refresh_key, expires_at = ends_at, sender_key = job.kept_key,
                 refresh_expires_at = CASE WHEN job.refresh_until < ends_at THEN job.refresh_until ELSE ends_at END
@@ -160,7 +160,7 @@ impl Job for RedeemJob {
                     value ->> 'redirect_uri' AS redirect_uri, value ->> 'now' AS now,
                     value ->> 'refresh_key' AS refresh_key, value ->> 'refresh_until' AS refresh_until,
                     value ->> 'presented_key' AS presented_key, value ->> 'kept_key' AS kept_key
-                  FROM json_each($1)) AS job
+                  FROM jsonb_each($1)) AS job
             WHERE grants.id = job.grant_id
               AND grants.code_hash = job.code_hash AND grants.client_id = job.client_id
               AND grants.code_challenge = job.code_challenge
@@ -174,7 +174,7 @@ impl Job for RedeemJob {
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms, sender_key";
-        let rows: Vec<GrantRow> = query_as(here::<Self>(REDEEM_HERE)).bind(json(jobs)?).fetch_all(pool).await?;
+        let rows: Vec<GrantRow> = query_as(here::<Self>(REDEEM_HERE)).bind(json(jobs)?).fetch_all(line).await?;
         Ok(by_row(jobs, rows))
     }
 }

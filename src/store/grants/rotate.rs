@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{PgPool, SqlitePool, query_as};
+use sqlx::{PgConnection, PgPool, SqliteConnection, query_as};
 
 use super::super::Store;
 use super::super::database::on;
@@ -50,7 +50,7 @@ impl Job for RotateJob {
         &self.grant
     }
 
-    async fn write_many(pool: &PgPool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+    async fn write_many(line: &mut PgConnection, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
         // No index fits but those of the ids: neither a comparison by IS NOT DISTINCT FROM nor what a subquery selects has one.
         const ROTATE_MANY: &str = "WITH free AS MATERIALIZED (
                 SELECT id FROM grants WHERE id = ANY($1::TEXT[]) FOR NO KEY UPDATE SKIP LOCKED)
@@ -78,7 +78,7 @@ impl Job for RotateJob {
             .bind(each(jobs, |job| job.now))
             .bind(each(jobs, |job| job.refresh_key.as_str()))
             .bind(each(jobs, |job| job.refresh_until))
-            .fetch_all(pool)
+            .fetch_all(line)
             .await?;
         Ok(by_row(jobs, rows))
     }
@@ -107,14 +107,14 @@ impl Job for RotateJob {
         Ok(rows.into_iter().next().map(Grant::try_from).transpose()?)
     }
 
-    async fn write_here(pool: &SqlitePool, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
+    async fn write_here(line: &mut SqliteConnection, jobs: &[Self]) -> Result<Vec<Written<Grant>>, Failed> {
         const ROTATE_HERE: &str = "UPDATE grants SET generation = grants.generation + 1, rotated_at = job.now,
                 refresh_key = job.refresh_key,
                 refresh_expires_at = CASE WHEN job.refresh_until < expires_at THEN job.refresh_until ELSE expires_at END
             FROM (SELECT value ->> 'grant' AS grant_id, value ->> 'generation' AS generation,
                     value ->> 'client' AS client_id, value ->> 'now' AS now, value ->> 'refresh_key' AS refresh_key,
                     value ->> 'refresh_until' AS refresh_until
-                  FROM json_each($1)) AS job
+                  FROM jsonb_each($1)) AS job
             WHERE grants.id = job.grant_id
               AND grants.generation = job.generation AND grants.client_id = job.client_id AND refreshable
               AND redeemed_at IS NOT NULL AND revoked_at IS NULL AND expires_at > job.now
@@ -126,7 +126,7 @@ impl Job for RotateJob {
               AND (SELECT TRUE FROM consents o WHERE o.user_id = grants.user_id AND o.client_id = grants.client_id)
             RETURNING id, client_id, user_id, session_id, scope, offline, refreshable, nonce, authenticated_at, methods,
                 generation, rotated_at, refresh_expires_at, refresh_key, expires_at, terms, sender_key";
-        let rows: Vec<GrantRow> = query_as(here::<Self>(ROTATE_HERE)).bind(json(jobs)?).fetch_all(pool).await?;
+        let rows: Vec<GrantRow> = query_as(here::<Self>(ROTATE_HERE)).bind(json(jobs)?).fetch_all(line).await?;
         Ok(by_row(jobs, rows))
     }
 }

@@ -172,7 +172,7 @@ fn a_grant_that_waits_is_written_with_the_same_columns_by_each_statement() {
         bound = bound.replace(&format!("${}", n + 1), name);
     }
     assert_eq!((between(&alone, "INSERT INTO grants (", ")"), &bound), (columns.clone(), &values), "alone");
-    let read = between(&here, "SELECT ", " FROM json_each").replace("value ->> ", "").replace("unhex(", "");
+    let read = between(&here, "SELECT ", " FROM jsonb_each").replace("value ->> ", "").replace("unhex(", "");
     let read = read.replace(['\'', ')'], "");
     assert_eq!((between(&here, "INSERT INTO grants (", ")"), &read), (columns, &values), "on SQLite");
 }
