@@ -79,7 +79,7 @@ pub(super) const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
 pub(super) const REST: Duration = Duration::from_millis(100);
 
 /// Connections that gather what many callers write (`writer.rs`): so many beside those of `database.max_connections`.
-const WRITERS: usize = 4;
+const WRITERS: usize = 2;
 
 /// For statements that write a batch: by index, whatever is known of the tables, and planned once a connection. A table
 /// that nobody has analysed yet looks so small that a scan seems cheaper, and that plan stays when it has grown.
@@ -265,14 +265,6 @@ impl Database {
             On::Postgres(pool) => On::Postgres(pool.begin().await?),
             On::Sqlite(pool) => On::Sqlite(self.begin_sqlite(pool).await?),
         })
-    }
-
-    /// How many batches of one kind can be written at once.
-    pub(super) fn writers_at_once(&self) -> usize {
-        match self.requests {
-            On::Postgres(_) => 3,
-            On::Sqlite(_) => 1,
-        }
     }
 
     /// Where a batch is written: one statement, and its flush is awaited or not.

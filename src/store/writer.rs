@@ -11,12 +11,11 @@
 //! batches never wait for each other. When the outcome of a commit is unknown, all of its callers are told that it is.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqliteConnection};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Store;
 use super::database::{Batch, Database, On, is_passing};
@@ -142,12 +141,11 @@ pub(super) struct Writers {
 impl Writers {
     /// Starts the workers; they end with this.
     pub(super) fn start(db: &Database) -> Self {
-        let workers = db.writers_at_once();
         Self {
-            creations: Writer::start(db, 1),
-            redemptions: Writer::start(db, workers),
-            rotations: Writer::start(db, workers),
-            marks: Writer::start(db, 1),
+            creations: Writer::start(db),
+            redemptions: Writer::start(db),
+            rotations: Writer::start(db),
+            marks: Writer::start(db),
         }
     }
 }
@@ -177,16 +175,13 @@ struct Waiting<J: Job> {
     answer: Option<oneshot::Sender<Result<Taken<J>, Fault>>>,
 }
 
-/// A queue, and the workers behind it.
+/// A queue, and the worker behind it.
 pub(super) struct Writer<J: Job>(mpsc::Sender<Waiting<J>>);
 
 impl<J: Job> Writer<J> {
-    fn start(db: &Database, workers: usize) -> Self {
+    fn start(db: &Database) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..workers {
-            tokio::spawn(work(waiting.clone(), db.clone()));
-        }
+        tokio::spawn(work(waiting, db.clone()));
         Self(queue)
     }
 
@@ -204,21 +199,19 @@ impl<J: Job> Writer<J> {
     }
 }
 
-async fn work<J: Job>(queue: Arc<Mutex<mpsc::Receiver<Waiting<J>>>>, db: Database) {
+async fn work<J: Job>(mut queue: mpsc::Receiver<Waiting<J>>, db: Database) {
     loop {
-        let mut waiting = queue.lock().await;
         let mut batch = Vec::new();
-        if waiting.recv_many(&mut batch, BATCH).await == 0 {
+        if queue.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
         let writing = db.batch(J::FLUSHED).await;
         // It may have been a while until it was our turn.
         while batch.len() < BATCH
-            && let Ok(more) = waiting.try_recv()
+            && let Ok(more) = queue.try_recv()
         {
             batch.push(more);
         }
-        drop(waiting);
         // Whoever has hung up meanwhile wants nothing any more.
         batch.retain(|waiting| !waiting.answer.as_ref().is_some_and(oneshot::Sender::is_closed));
         // A task of its own: if it panics, its callers are told, and this one lives.
@@ -289,7 +282,7 @@ async fn alone<J: Job>(db: &Database, job: J) -> Result<Option<J::Done>, Failed>
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use sqlx::query_as;
@@ -373,7 +366,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_in_a_batch_that_panics_learns_that_nobody_knows_and_the_next_is_written() {
         let (_file, db) = database().await;
-        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let (writer, log) = (Writer::start(&db), Arc::default());
         let job = |row| Trial::<true>(row, Arc::clone(&log));
         let (one, other) = tokio::join!(writer.gather(job("a")), writer.gather(job("panic")));
         expect_unavailable(one);
@@ -384,7 +377,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_hung_up_before_it_was_written_wants_nothing() {
         let (_file, db) = database().await;
-        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let (writer, log) = (Writer::start(&db), Arc::default());
         let job = |row| Trial::<true>(row, Arc::clone(&log));
         let busy = db.writing().await.expect("it is our turn");
         timeout(Duration::from_millis(50), writer.gather(job("hangs up"))).await.err().expect("it is not their turn");
@@ -397,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn who_finds_the_queue_full_is_told_at_once() {
         let (_file, db) = database().await;
-        let (writer, log) = (Writer::start(&db, 1), Arc::default());
+        let (writer, log) = (Writer::start(&db), Arc::default());
         let job = || Trial::<true>("a", Arc::clone(&log));
         (0..QUEUE).for_each(|_| writer.post(job()));
         expect_unavailable(writer.gather(job()).await);

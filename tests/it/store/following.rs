@@ -14,7 +14,7 @@ use grantor::types::fault::FaultKind;
 use grantor::types::{Algorithm, Clock, SessionId, SystemClock, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::support::app::{Folder, config, eventually};
 use crate::support::party::decode;
@@ -97,7 +97,8 @@ async fn what_was_committed_while_nobody_listened_is_read_when_somebody_does() {
         proxy.silence(LISTEN);
         proxy.cut();
         eventually("it listens no more", async || app.count(LISTENERS).await == 0).await;
-        // The connections of requests broke, too.
+        // The connections of requests broke, too. Each is asked before it is used when it has rested.
+        sleep(Duration::from_millis(200)).await;
         eventually("it answers", async || app.get("/readyz").await.status == 200).await;
     }
 }
