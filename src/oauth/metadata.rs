@@ -65,7 +65,8 @@ fn endpoints(cx: &Context) -> Value {
 
 /// What may be asked for, and how.
 fn requests(cx: &Context) -> Value {
-    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
+    let own = cx.config.scopes.0.keys().map(String::as_str).filter(|own| !scope::STANDARD.contains(own));
+    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(own).collect();
     json!({
         "scopes_supported": scopes,
         "response_types_supported": ["code"],

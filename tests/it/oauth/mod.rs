@@ -40,6 +40,7 @@ mod registration_statement;
 mod relying_party;
 mod resources;
 mod revocation;
+mod rights;
 mod step_up;
 mod token_confusion;
 mod token_endpoint;

@@ -28,7 +28,7 @@ each_database!(
 const NOTES: &str = "https://notes.example/api";
 const MAIL: &str = "https://mail.example/";
 
-fn resource(app: &TestApp, uri: &str, scope: &str) -> Resource {
+pub fn resource(app: &TestApp, uri: &str, scope: &str) -> Resource {
     let now = app.clock.now();
     Resource {
         uri: uri.parse().expect("a URI"),
