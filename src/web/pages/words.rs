@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::config::Config;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::types::user::RIGHTS;
-use crate::types::{Scope, Timestamp, User};
+use crate::types::{Resource, Scope, Timestamp, User, redirect_uri};
 
 /// One thing that an application may do.
 pub struct ScopeView {
@@ -16,6 +16,21 @@ pub struct ScopeView {
     pub title: String,
     /// What exactly; the real value where there is one. May be empty.
     pub detail: String,
+}
+
+/// A place where an application may use what it gets.
+pub struct PlaceView {
+    pub name: String,
+    /// The whole URI of one that has no host.
+    pub host: String,
+}
+
+impl PlaceView {
+    pub fn of(resource: Resource) -> Self {
+        let uri = resource.uri.as_str();
+        let host = redirect_uri::origin(uri).map_or_else(|| uri.to_owned(), |_| redirect_uri::display_host(uri));
+        Self { name: resource.name, host }
+    }
 }
 
 /// The scopes in the order in which a person reads them: who they are, what else, and for how long.
