@@ -46,7 +46,7 @@ async fn answer(cx: &Context, certificate: &Certificate, headers: &HeaderMap, pa
     let caller = client_auth::authenticate_confidential(cx, &presented).await?;
     let told = introspect::introspect(cx, &caller, params).await?;
     if wants_jwt(headers) {
-        return Ok(Told::Jwt(introspect::signed(cx, &caller, &told).await?));
+        return introspect::signed(cx, &caller, &told).await.map(Told::Jwt);
     }
     Ok(Told::Json(told))
 }
