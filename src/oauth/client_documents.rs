@@ -1,5 +1,5 @@
 //! Clients that nobody registered: the `client_id` is the URL of a document in which the client describes itself (OAuth
-//! Client ID Metadata Document, draft-ietf-oauth-client-id-metadata-document).
+//! Client ID Metadata Document, draft-ietf-oauth-client-id-metadata-document; sections as its revision 02 numbers them).
 //!
 //! What the document says counts, for as long as documents are remembered. A row of `clients` is written when a person
 //! has allowed such a client something, so a stranger who merely asks leaves nothing behind; from then on an
@@ -72,7 +72,7 @@ async fn find(cx: &Context, id: &ClientId, kept_is_enough: bool) -> Result<Optio
     }
     check_location(id.as_str())?;
     let documents = &cx.client_documents.0;
-    // §4.2: what is not the document, or not a good one, is not remembered.
+    // §5.2: what is not the document, or not a good one, is not remembered.
     let members = match documents.get(id.as_str(), cx.now).await {
         Ok(members) => members,
         Err(_) => {
@@ -126,7 +126,7 @@ fn check_location(id: &str) -> Result<(), OAuthError> {
 /// What the document registers.
 fn metadata(cx: &Context, id: &ClientId, members: &Members) -> Result<ClientMetadata, OAuthError> {
     let refused = |why: &str| invalid_client(format!("the document at client_id: {why}"));
-    // §4.1: "MUST match the URL of the document using simple string comparison".
+    // §4: it "MUST match" the URL at which the document is, by simple string comparison.
     if members.get("client_id").and_then(Value::as_str) != Some(id.as_str()) {
         return Err(refused("its client_id is not its own URL"));
     }

@@ -12,7 +12,7 @@ pub(super) async fn identify(cx: &Context, params: &Params) -> Result<Arc<Client
     let id = params.get("client_id").ok_or_else(|| Refusal::Page(invalid_request("client_id is missing")))?;
     let unknown = || Refusal::Page(invalid_client("no application is registered under this client_id"));
     let id = ClientId::parse(id).ok_or_else(unknown)?;
-    // Client ID Metadata Document §4: a request whose document cannot be had is not answered.
+    // Client ID Metadata Document §5.1: a request whose document cannot be had is not answered.
     let client = match client_documents::current(cx, &id).await {
         Err(Error::Refused(why)) => return Err(Refusal::Page(why)),
         Err(Error::Fault(fault)) => return Err(Refusal::Fault(fault)),

@@ -183,7 +183,7 @@ async fn what_a_document_must_not_be_is_refused_and_not_remembered(engine: Engin
     let json = "application/json";
     let asked_before = publisher.site.asked();
     let cases = [
-        // §4.1: the id, letter for letter; no secret, and no method that has one.
+        // §4, §4.1: the id, letter for letter; no secret, and no method that has one.
         answer(200, json, bad(json!({ "client_id": null }))),
         answer(200, json, bad(json!({ "client_id": format!("{}?", publisher.id()) }))),
         answer(200, json, bad(json!({ "client_id": publisher.id().to_uppercase() }))),
@@ -204,7 +204,7 @@ async fn what_a_document_must_not_be_is_refused_and_not_remembered(engine: Engin
         answer(200, json, bad(json!({ "redirect_uris": ["javascript:alert(1)"] }))),
         answer(200, json, bad(json!({ "scope": "admin" }))),
         answer(200, json, bad(json!({ "sector_identifier_uri": "https://app.example/sector" }))),
-        // §4: 200, JSON, an object; no redirect is followed.
+        // §4, §5: 200, JSON, an object; no redirect is followed.
         answer(201, json, good.to_string()),
         answer(302, json, good.to_string()),
         answer(404, json, good.to_string()),
@@ -320,7 +320,7 @@ async fn without_its_document_a_client_begins_nothing_new(engine: Engine) {
     let tokens = rp.sign_in_with(&person, "ada", &[]).await;
     publisher.answers(Response::builder().status(503).body(String::new()));
     app.advance(61);
-    // §4: "the authorization server SHOULD abort the authorization request". What was allowed goes on.
+    // §5.1: "the authorization server SHOULD abort the authorization request". What was allowed goes on.
     rp.authorize(&person, &Pkce::new(), &[]).await.expect_error_page(400);
     let tokens = rp.refresh(&tokens).await.expect_tokens();
     // What can be fetched and is wrong is another matter.

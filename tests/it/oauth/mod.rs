@@ -16,6 +16,7 @@ mod device;
 mod dpop;
 mod encryption;
 mod fapi;
+mod fapi_ways;
 mod id_token;
 mod introspection;
 mod introspection_jwt;
