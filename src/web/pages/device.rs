@@ -15,7 +15,8 @@ use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::types::{GrantId, Params, Session, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
-use crate::web::oauth::device_authorization::{Peer, address};
+use crate::web::oauth::device_authorization::address;
+use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
 
