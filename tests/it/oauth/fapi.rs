@@ -55,9 +55,14 @@ impl<'a> Strong<'a> {
 
     /// What the client posts, with its assertion.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
-        let assertion = self.signer.assertion(self.app);
+        self.post_to(self.app, path, fields, proof).await
+    }
+
+    /// The same to a node.
+    async fn post_to(&self, node: &TestApp, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
+        let assertion = self.signer.assertion(node);
         let fields = [&assertion.fields()[..], fields].concat();
-        let mut request = self.app.http.post(format!("{}{path}", self.app.url)).form(&fields);
+        let mut request = node.http.post(format!("{}{path}", node.url)).form(&fields);
         if let Some(proof) = proof {
             request = request.header("dpop", proof);
         }
@@ -104,8 +109,18 @@ impl<'a> Strong<'a> {
     }
 
     pub async fn refresh(&self, tokens: &Tokens) -> Answer {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token())];
-        self.post("/oauth/token", &fields, Some(&self.proof("/oauth/token"))).await
+        self.refresh_at(self.app, tokens).await
+    }
+
+    pub async fn refresh_at(&self, node: &TestApp, tokens: &Tokens) -> Answer {
+        let (fields, proof) =
+            ([("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token())], self.proof("/oauth/token"));
+        self.post_to(node, "/oauth/token", &fields, Some(&proof)).await
+    }
+
+    pub async fn revoke_at(&self, node: &TestApp, tokens: &Tokens) {
+        let fields = [("token", tokens.refresh_token())];
+        self.post_to(node, "/oauth/revoke", &fields, None).await.expect_status(200);
     }
 }
 

@@ -9,8 +9,9 @@ use super::client_tls::{certificates, secure, showing};
 use super::fapi::{Strong, key, strong};
 use super::par::address;
 use super::registration::{register, registered};
-use crate::support::app::PASSWORD;
+use crate::support::app::{PASSWORD, eventually};
 use crate::support::assertion::Signer;
+use crate::support::behind::at_once;
 use crate::support::party::{SECRET, basic, decode};
 use crate::support::{Answer, Engine, Person, Pkce, TestApp};
 use crate::{each_database, each_engine};
@@ -21,6 +22,7 @@ each_database!(
     a_request_object_of_the_profile_lasts_an_hour_at_most,
     a_signed_response_of_the_profile_is_never_in_rs256,
     who_registers_itself_is_held_to_the_profile_of_the_server,
+    no_token_lives_on_that_was_fetched_while_its_grant_was_revoked,
 );
 
 async fn a_client_of_mutual_tls_needs_no_proof_but_its_certificate(engine: Engine) {
@@ -241,4 +243,39 @@ async fn who_registers_itself_is_held_to_the_profile_of_the_server(app: TestApp)
     weaker["client_id"] = json!(id);
     manage(weaker).await.expect_error("invalid_client_metadata");
     manage(with("client_id", json!(id))).await.expect_status(200);
+}
+
+/// A refresh token that is not replaced is read and not written, so nothing makes its users wait for a revocation.
+async fn no_token_lives_on_that_was_fetched_while_its_grant_was_revoked(app: TestApp) {
+    let other = app.second_node().await;
+    app.user("ada").await;
+    let bank = Strong::register(&app, |_| {}).await;
+    let person = app.person();
+    for round in 0..4 {
+        let pkce = Pkce::new();
+        let code = bank.code(&person, &pkce).await;
+        let tokens = bank.redeem(&code, &pkce, Some(&bank.proof("/oauth/token"))).await.expect_tokens();
+        let use_it = async |n: usize| {
+            let node = if n.is_multiple_of(2) { &app } else { &other };
+            if n == 4 + round {
+                bank.revoke_at(node, &tokens).await;
+                return None;
+            }
+            Some(bank.refresh_at(node, &tokens).await)
+        };
+        for answer in at_once((0..16).map(&use_it)).await.into_iter().flatten() {
+            if answer.status != 200 {
+                answer.expect_error("invalid_grant").expect_status(400);
+                continue;
+            }
+            let fetched = answer.expect_tokens();
+            for node in [&app, &other] {
+                let is_dead = async || node.introspect(fetched.access_token()).await.json()["active"] == false;
+                eventually("the token is dead", is_dead).await;
+            }
+        }
+        for node in [&app, &other] {
+            bank.refresh_at(node, &tokens).await.expect_error("invalid_grant");
+        }
+    }
 }
