@@ -156,7 +156,8 @@ impl World {
 
     fn authenticate(&self) {
         let params = Params::parse(black_box(b"grant_type=client_credentials&scope=notes%3Aread")).expect("a form");
-        let presented = Presented { authorization: Some(&self.authorization), certificate: None, params: &params };
+        let presented =
+            Presented { authorization: Some(&self.authorization), certificate: None, address: None, params: &params };
         black_box(at_once(client_auth::authenticate(&self.cx, &presented)).expect("the right secret"));
     }
 }

@@ -9,6 +9,6 @@ fuzz_target!(|input: (&str, &str)| {
     let (header, body) = input;
     let Ok(params) = Params::parse(body.as_bytes()) else { return };
     for authorization in [None, Some(header)] {
-        let _ = client_auth::claimed_id(&client_auth::Presented { authorization, certificate: None, params: &params });
+        let _ = client_auth::claimed_id(&client_auth::Presented { authorization, certificate: None, address: None, params: &params });
     }
 });

@@ -23,7 +23,7 @@ use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::jobs::outbox::Outbox;
 use crate::oauth::register::Limiter;
-use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects};
+use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects, resource};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -69,6 +69,14 @@ impl App {
         let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
+
+        let resources = store.resources().await.map_err(|fault| anyhow!("{fault}"))?;
+        for (resource, algorithm) in resource::unsigned(&config, &resources) {
+            tracing::warn!(
+                resource = %resource.uri, %algorithm,
+                "tokens for this resource cannot be relied upon: keys.algorithms has not what they are signed with"
+            );
+        }
 
         let outgoing = data::outgoing(&config)?;
         let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);

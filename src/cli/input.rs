@@ -10,7 +10,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Usage;
 use crate::oauth::engine;
-use crate::types::user::is_settable_claim;
+use crate::types::user::{RIGHTS, is_settable_claim};
 use crate::types::{Scope, claim_value};
 
 /// More than any secret has; what is longer was piped in by mistake.
@@ -82,7 +82,7 @@ pub fn lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `name=value`: a standard claim (OpenID Connect Core §5.1), its value as JSON, or as it stands where that is a text.
+/// `name=value`: a claim that can be set, its value as JSON, or as it stands where that is a text.
 /// `null` takes it away.
 pub fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, text) = text.split_once('=').ok_or("not of the form name=value")?;
@@ -95,6 +95,7 @@ pub fn claim(text: &str) -> Result<(String, Value), String> {
     }
     let json = || serde_json::from_str(text);
     let value: Value = match name {
+        _ if RIGHTS.contains(&name) => json().unwrap_or_else(|_| text.into()),
         "address" | "phone_number_verified" => json().unwrap_or_else(|_| text.into()),
         _ if text.starts_with('"') => json().map_err(|why| format!("{name} is not a JSON text: {why}"))?,
         _ if text == "null" => Value::Null,

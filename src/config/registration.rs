@@ -30,7 +30,7 @@ pub struct Registration {
     /// How long one that nobody uses, and no administrator has verified, stays.
     #[serde(deserialize_with = "duration::deserialize")]
     pub unused_for: Duration,
-    /// How many registrations one address may try an hour.
+    /// How many registrations one address may try an hour, and how many documents it may have fetched that are none.
     pub per_address: u32,
     /// Addresses for which that is not so.
     pub unlimited: Vec<Network>,

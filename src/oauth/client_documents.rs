@@ -1,18 +1,19 @@
 //! Clients that nobody registered: the `client_id` is the URL of a document in which the client describes itself (OAuth
-//! Client ID Metadata Document, draft-ietf-oauth-client-id-metadata-document).
+//! Client ID Metadata Document, draft-ietf-oauth-client-id-metadata-document; sections as its revision 02 numbers them).
 //!
 //! What the document says counts, for as long as documents are remembered. A row of `clients` is written when a person
 //! has allowed such a client something, so a stranger who merely asks leaves nothing behind; from then on an
 //! administrator can verify, disable or delete it like any other.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
 
-use super::error::{OAuthError, invalid_client};
-use super::register::{self, Members};
+use super::error::{OAuthError, invalid_client, temporarily_unavailable};
+use super::register::{self, Limiter, Members};
 use super::{Context, Error};
 use crate::crypto::random;
 use crate::outgoing::{Documents, Kind, Outgoing};
@@ -27,14 +28,35 @@ const METHOD: &str = "token_endpoint_auth_method";
 const METHOD_CHOICES: &str = "token_endpoint_auth_methods_supported";
 
 /// The documents of clients, fetched and remembered.
-pub struct ClientDocuments(Documents<Members>);
+pub struct ClientDocuments {
+    documents: Documents<Members>,
+    /// Of fetches that led to no client. Anybody can have us fetch anything, so that others would see our requests and not
+    /// theirs. The draft leaves to us what to do about that (§8.6 and §8.7 are about where and how much).
+    limiter: Limiter,
+}
 
 impl ClientDocuments {
     /// `life` is how long a document is believed.
     pub fn new(outgoing: Outgoing, life: Duration) -> Self {
         // §4: `application/json` "or a more specific content type that conforms to application/<AS-defined>+json".
         let media_types = &["application/json", "application/*+json"];
-        Self(Documents::new(outgoing, Kind { media_types, life, read }))
+        let documents = Documents::new(outgoing, Kind { media_types, life, read });
+        Self { documents, limiter: Limiter::default() }
+    }
+
+    /// Counts a fetch against whoever makes us do it; `None` where nothing need be fetched, or nobody is to blame.
+    fn charge(&self, cx: &Context, id: &ClientId, from: Option<IpAddr>) -> Result<Option<IpAddr>, OAuthError> {
+        let Some(address) = from else { return Ok(None) };
+        if self.documents.remembers(id.as_str(), cx.now) {
+            return Ok(None);
+        }
+        if self.limiter.admit(&cx.config.registration, address, cx.now).is_err() {
+            tracing::warn!(target: "audit", event = "client_document", outcome = "too_many_attempts");
+            return Err(temporarily_unavailable(
+                "too many of the client_ids that came from this address were no documents of clients; try again later",
+            ));
+        }
+        Ok(Some(address))
     }
 }
 
@@ -45,23 +67,29 @@ fn read(body: &[u8]) -> Result<Members, String> {
     }
 }
 
-/// A client as it is now: registered, or described by the document at its id.
+/// A client as it is now: registered, or described by the document at its id. `from` is who asks for it.
 ///
 /// # Errors
-/// `invalid_client` when there ought to be a document, and it cannot be had or used.
-pub async fn current(cx: &Context, id: &ClientId) -> Result<Option<Arc<Client>>, Error> {
-    find(cx, id, false).await
+/// `invalid_client` when there ought to be a document, and it cannot be had or used; `temporarily_unavailable` when too
+/// many could not that were asked for from there.
+pub async fn current(cx: &Context, id: &ClientId, from: Option<IpAddr>) -> Result<Option<Arc<Client>>, Error> {
+    find(cx, id, from, false).await
 }
 
 /// As `current`; but one whose document cannot be fetched at the moment is as it was when it was last allowed something.
 ///
 /// # Errors
 /// As `current`.
-pub async fn current_or_kept(cx: &Context, id: &ClientId) -> Result<Option<Arc<Client>>, Error> {
-    find(cx, id, true).await
+pub async fn current_or_kept(cx: &Context, id: &ClientId, from: Option<IpAddr>) -> Result<Option<Arc<Client>>, Error> {
+    find(cx, id, from, true).await
 }
 
-async fn find(cx: &Context, id: &ClientId, kept_is_enough: bool) -> Result<Option<Arc<Client>>, Error> {
+async fn find(
+    cx: &Context,
+    id: &ClientId,
+    from: Option<IpAddr>,
+    kept_is_enough: bool,
+) -> Result<Option<Arc<Client>>, Error> {
     let kept = cx.store.client(id).await?;
     let by_document = kept.as_deref().map_or_else(|| id.as_str().starts_with("https://"), Client::is_by_document);
     if !by_document || kept.as_deref().is_some_and(Client::is_disabled) {
@@ -71,8 +99,12 @@ async fn find(cx: &Context, id: &ClientId, kept_is_enough: bool) -> Result<Optio
         return Ok(None);
     }
     check_location(id.as_str())?;
-    let documents = &cx.client_documents.0;
-    // §4.2: what is not the document, or not a good one, is not remembered.
+    let ClientDocuments { documents, limiter } = &*cx.client_documents;
+    let charged = match cx.client_documents.charge(cx, id, from) {
+        Err(_) if kept_is_enough && kept.is_some() => return Ok(kept),
+        charged => charged?,
+    };
+    // §5.2: what is not the document, or not a good one, is not remembered.
     let members = match documents.get(id.as_str(), cx.now).await {
         Ok(members) => members,
         Err(_) => {
@@ -85,6 +117,9 @@ async fn find(cx: &Context, id: &ClientId, kept_is_enough: bool) -> Result<Optio
         }
     };
     let metadata = metadata(cx, id, &members).inspect_err(|_| documents.forget(id.as_str()))?;
+    if let Some(address) = charged {
+        limiter.forgive(&cx.config.registration, address);
+    }
     Ok(Some(Arc::new(described(cx, id, metadata, kept.as_deref()))))
 }
 
@@ -126,7 +161,7 @@ fn check_location(id: &str) -> Result<(), OAuthError> {
 /// What the document registers.
 fn metadata(cx: &Context, id: &ClientId, members: &Members) -> Result<ClientMetadata, OAuthError> {
     let refused = |why: &str| invalid_client(format!("the document at client_id: {why}"));
-    // §4.1: "MUST match the URL of the document using simple string comparison".
+    // §4: it "MUST match" the URL at which the document is, by simple string comparison.
     if members.get("client_id").and_then(Value::as_str) != Some(id.as_str()) {
         return Err(refused("its client_id is not its own URL"));
     }

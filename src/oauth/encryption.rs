@@ -2,10 +2,43 @@
 
 use serde_json::{Map, Value};
 
+use super::client_keys::ClientKeysError;
 use super::error::invalid_request;
 use super::{Context, Error};
 use crate::crypto::jwe;
 use crate::types::{Client, Encryption, Fault};
+
+/// Why nothing was encrypted to a client.
+pub enum Unencrypted {
+    /// Its key cannot be had.
+    NoKey(ClientKeysError),
+    Fault(Fault),
+}
+
+/// Where the client itself asks, and can do something about its keys.
+impl From<Unencrypted> for Error {
+    fn from(why: Unencrypted) -> Self {
+        match why {
+            Unencrypted::NoKey(why) if !matches!(why, ClientKeysError::Fetch(_)) => {
+                invalid_request(format!("the answer cannot be encrypted to the client: {why}")).into()
+            }
+            ours => Fault::from(ours).into(),
+        }
+    }
+}
+
+/// Where nobody can be told.
+impl From<Unencrypted> for Fault {
+    fn from(why: Unencrypted) -> Self {
+        match why {
+            // It may be there in a moment.
+            Unencrypted::NoKey(ClientKeysError::Fetch(why)) => Self::unavailable(why)
+                .context("the keys of a client, to which something is encrypted, cannot be fetched"),
+            Unencrypted::NoKey(why) => Self::internal(why).context("nothing can be encrypted to a client"),
+            Unencrypted::Fault(fault) => fault,
+        }
+    }
+}
 
 /// Looks for the keys that the tokens of a client are encrypted to, before anything is spent for them.
 ///
@@ -29,7 +62,7 @@ pub async fn nested(
     (client, how): (&Client, Option<Encryption>),
     mut header: Map<String, Value>,
     token: String,
-) -> Result<String, Fault> {
+) -> Result<String, Unencrypted> {
     let Some(how) = how else { return Ok(token) };
     // RFC 7519 §5.2: "MUST be present" where a JWT is nested.
     header.insert("cty".to_owned(), "JWT".into());
@@ -45,10 +78,7 @@ pub async fn encrypt(
     (client, how): (&Client, Encryption),
     header: Map<String, Value>,
     plain: &[u8],
-) -> Result<String, Fault> {
-    let key =
-        cx.client_keys.encrypting(client, how.key, cx.now).await.map_err(|why| {
-            Fault::internal(why).context(format!("nothing can be encrypted to the client {}", client.id))
-        })?;
-    jwe::encrypt(&*cx.rng, (&key, how), header, plain).map_err(Fault::internal)
+) -> Result<String, Unencrypted> {
+    let key = cx.client_keys.encrypting(client, how.key, cx.now).await.map_err(Unencrypted::NoKey)?;
+    jwe::encrypt(&*cx.rng, (&key, how), header, plain).map_err(|why| Unencrypted::Fault(Fault::internal(why)))
 }

@@ -130,13 +130,13 @@ struct Response<'a> {
 /// An answer that its caller can show to others: signed, and encrypted where the caller is registered so (RFC 9701 §5).
 ///
 /// # Errors
-/// When there is no key for it.
-pub async fn signed(cx: &Context, caller: &Client, told: &Introspection) -> Result<String, Fault> {
+/// `invalid_request` when none of its keys is for that; a fault that passes when they cannot be fetched.
+pub async fn signed(cx: &Context, caller: &Client, told: &Introspection) -> Result<String, Error> {
     let protection = &caller.metadata.protection;
     let response = Response { iss: cx.issuer(), aud: &caller.id, iat: cx.now.secs(), token_introspection: told };
     // RFC 9701 §6: "If omitted, the default is RS256", which every server has.
     let algorithm = protection.introspection_signed_response_alg.unwrap_or(Algorithm::Rs256);
     let key = cx.keys.active(algorithm, cx.now)?;
     let signed = jwt::sign(key, TokenType::Introspection, &response).map_err(Fault::internal)?;
-    encryption::nested(cx, (caller, protection.of_introspection()), Map::new(), signed).await
+    Ok(encryption::nested(cx, (caller, protection.of_introspection()), Map::new(), signed).await?)
 }

@@ -23,7 +23,7 @@ pub fn document(cx: &Context) -> Value {
         document.insert("registration_endpoint".to_owned(), cx.config.server.issuer.url("/oauth/register").into());
     }
     if cx.config.registration.client_id_metadata_documents {
-        // Client ID Metadata Document §5
+        // Client ID Metadata Document §6
         document.insert("client_id_metadata_document_supported".to_owned(), true.into());
     }
     document.extend(cx.config.about.members().map(|(name, url)| (name.to_owned(), url.into())));
@@ -65,7 +65,8 @@ fn endpoints(cx: &Context) -> Value {
 
 /// What may be asked for, and how.
 fn requests(cx: &Context) -> Value {
-    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(cx.config.scopes.0.keys().map(String::as_str)).collect();
+    let own = cx.config.scopes.0.keys().map(String::as_str).filter(|own| !scope::STANDARD.contains(own));
+    let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(own).collect();
     json!({
         "scopes_supported": scopes,
         "response_types_supported": ["code"],

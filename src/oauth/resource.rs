@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::error::invalid_target;
 use super::scope::OPENID;
 use super::{Context, Error};
-use crate::types::{Algorithm, Audience, GrantId, Params, Resources, Scope};
+use crate::config::Config;
+use crate::types::{Algorithm, Audience, Fault, GrantId, Params, Resource, Resources, Scope};
 
 /// Where an access token will be good, and what follows from that.
 #[derive(Clone, Debug)]
@@ -119,6 +120,26 @@ pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, 
         places.push(cx.issuer().to_owned());
     }
     Ok((scope, target(&known, places)))
+}
+
+/// What a person is told of where the tokens of a request will be good, besides here: what it names, or else the
+/// resources whose scopes it asks for.
+///
+/// # Errors
+/// When the database is away.
+pub async fn shown(cx: &Context, uris: &[String], scope: &Scope) -> Result<Vec<Resource>, Fault> {
+    let known = cx.store.resources().await?;
+    Ok(match uris {
+        [] => known.owners(scope).cloned().collect(),
+        some => some.iter().filter_map(|uri| known.get(uri)).cloned().collect(),
+    })
+}
+
+/// The resources whose tokens cannot be signed as they are registered, since their algorithm was taken out of
+/// `keys.algorithms`.
+pub fn unsigned<'a>(config: &Config, known: &'a Resources) -> impl Iterator<Item = (&'a Resource, Algorithm)> {
+    let lacks = |algorithm: &Algorithm| !config.keys.algorithms.contains(algorithm);
+    known.iter().filter_map(move |resource| Some((resource, resource.access_token_signing_alg.filter(lacks)?)))
 }
 
 fn target(known: &Resources, places: Vec<String>) -> Target {

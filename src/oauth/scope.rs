@@ -11,7 +11,8 @@ pub const OPENID: &str = "openid";
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The scopes that this server itself gives a meaning.
-pub const STANDARD: [&str; 6] = [OPENID, "profile", "email", "address", "phone", OFFLINE_ACCESS];
+pub const STANDARD: [&str; 9] =
+    [OPENID, "profile", "email", "address", "phone", "groups", "roles", "entitlements", OFFLINE_ACCESS];
 
 /// The scope of a request (RFC 6749 §3.3): none asked is the client's default, else the server's.
 ///

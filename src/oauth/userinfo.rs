@@ -49,11 +49,11 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<UserInfo, Error
     // OpenID Connect Core §5.3.2: "The sub Claim MUST always be returned".
     answer.insert("sub".to_owned(), claims.sub.clone().into());
     let client = cx.store.client(&claims.client_id).await?.ok_or_else(gone)?;
-    Ok(protected(cx, &client, answer).await?)
+    protected(cx, &client, answer).await
 }
 
 /// OpenID Connect Core §5.3.2: signed and then encrypted, as the client is registered.
-async fn protected(cx: &Context, client: &Client, mut claims: Map<String, Value>) -> Result<UserInfo, Fault> {
+async fn protected(cx: &Context, client: &Client, mut claims: Map<String, Value>) -> Result<UserInfo, Error> {
     let protection = &client.metadata.protection;
     let encryption = protection.of_userinfo();
     let Some(algorithm) = protection.userinfo_signed_response_alg else {

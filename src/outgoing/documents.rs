@@ -58,6 +58,16 @@ impl<T: Send + Sync + 'static> Documents<T> {
         }
     }
 
+    /// Whether `get` fetches nothing. Who comes while somebody else fetches it waits for that.
+    pub fn remembers(&self, url: &str, now: Timestamp) -> bool {
+        let Some(slot) = self.slots.get(url) else { return false };
+        slot.try_lock().map_or(true, |slot| match &slot.last {
+            Some((at, Ok(_))) => now.since(*at) < self.kind.life,
+            Some((at, Err(_))) => now.since(*at) < AFTER_FAILURE,
+            None => false,
+        })
+    }
+
     /// The document, fetched again because it lacks something, unless that was done a moment ago.
     ///
     /// # Errors

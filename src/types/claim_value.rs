@@ -1,6 +1,10 @@
-//! What each standard claim can be (OpenID Connect Core §5.1), where somebody sets it.
+//! What each standard claim can be (OpenID Connect Core §5.1, RFC 9068 §2.2.3.1), where somebody sets it.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
+
+use super::user::RIGHTS;
 
 /// The members of `address` (OpenID Connect Core §5.1.1).
 const ADDRESS: [&str; 6] = ["formatted", "street_address", "locality", "region", "postal_code", "country"];
@@ -10,6 +14,9 @@ const LONGEST: usize = 256;
 
 /// The longest address of a page.
 const LONGEST_URL: usize = 2048;
+
+/// The longest list, as JSON in bytes: it travels in every access token, and those in a header.
+const LONGEST_LIST: usize = 2048;
 
 /// Whether a value is one of this claim.
 ///
@@ -30,6 +37,7 @@ pub fn check(name: &str, value: &Value) -> Result<(), String> {
         ("locale", Value::String(text)) if is_locale(text) => Ok(()),
         ("locale", _) => refused("a language tag, as in en-GB"),
         ("phone_number", Value::String(text)) if is_phone_number(text) => Ok(()),
+        (name, value) if RIGHTS.contains(&name) => check_list(name, value),
         ("phone_number", _) => refused("a telephone number, as in +1 (604) 555-1234;ext=5678"),
         (_, Value::String(text)) if is_text(text, false) => Ok(()),
         _ => Err(format!("{name} is a text of 1 to {LONGEST} characters, without control characters")),
@@ -48,6 +56,19 @@ fn check_address(value: &Value) -> Result<(), String> {
     }
 }
 
+/// RFC 7643 §2.4 has objects, whose `value` alone is required: we have that, as a text.
+fn check_list(name: &str, value: &Value) -> Result<(), String> {
+    let texts = value.as_array().filter(|texts| texts.iter().all(|text| text.as_str().is_some_and(is_word)));
+    let distinct = |texts: &&Vec<Value>| texts.iter().collect::<HashSet<_>>().len() == texts.len();
+    match texts.filter(|texts| !texts.is_empty()).filter(distinct) {
+        None => Err(format!("{name} is a JSON list of different texts, such as [\"staff\", \"editors\"]")),
+        Some(_) if value.to_string().len() > LONGEST_LIST => {
+            Err(format!("{name} is too long for a token: as JSON it may have {LONGEST_LIST} bytes"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// What belongs together: that a number was verified is said of this number.
 ///
 /// # Errors
@@ -62,6 +83,10 @@ pub fn check_together(claims: &Map<String, Value>) -> Result<(), String> {
 /// §5.1.1: `formatted` and `street_address` "MAY contain multiple lines".
 fn is_lines(text: &str) -> bool {
     is_text(text, true)
+}
+
+fn is_word(text: &str) -> bool {
+    is_text(text, false)
 }
 
 fn is_text(text: &str, lines: bool) -> bool {
@@ -185,6 +210,22 @@ mod tests {
                     json!(["London"]),
                 ],
             ),
+            (
+                "groups",
+                vec![json!(["staff"]), json!(["staff", "Лодки & Co"])],
+                vec![
+                    json!("staff"),
+                    json!([]),
+                    json!([""]),
+                    json!(["a", "a"]),
+                    json!(["a", 1]),
+                    json!(["a\nb"]),
+                    json!({"value": "staff"}),
+                    json!((0..300).map(|n| format!("group-{n}")).collect::<Vec<_>>()),
+                ],
+            ),
+            ("roles", vec![json!(["editor"])], vec![json!("editor"), json!([["editor"]])]),
+            ("entitlements", vec![json!(["print"])], vec![json!(true), json!([null])]),
         ] {
             for value in good {
                 assert_eq!(check(name, &value), Ok(()), "{value}");

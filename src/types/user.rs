@@ -14,15 +14,18 @@ pub struct User {
     pub username: String,
     pub email: Option<String>,
     pub email_verified: bool,
-    /// Standard claims by name (OpenID Connect Core §5.1), `email` and `preferred_username` excepted.
+    /// Standard claims by name (OpenID Connect Core §5.1), `email` and `preferred_username` excepted, and `RIGHTS`.
     pub claims: Map<String, Value>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub disabled_at: Option<Timestamp>,
 }
 
+/// Claims by which an API decides what somebody may do (RFC 9068 §2.2.3.1): lists of texts, each with a scope of its name.
+pub const RIGHTS: [&str; 3] = ["groups", "roles", "entitlements"];
+
 /// The claims that a scope asks for (OpenID Connect Core §5.4).
-pub const CLAIMS_OF_SCOPE: [(&str, &[&str]); 4] = [
+pub const CLAIMS_OF_SCOPE: [(&str, &[&str]); 7] = [
     (
         "profile",
         &[
@@ -45,6 +48,9 @@ pub const CLAIMS_OF_SCOPE: [(&str, &[&str]); 4] = [
     ("email", &["email", "email_verified"]),
     ("address", &["address"]),
     ("phone", &["phone_number", "phone_number_verified"]),
+    ("groups", &["groups"]),
+    ("roles", &["roles"]),
+    ("entitlements", &["entitlements"]),
 ];
 
 /// The scope that asks for a claim among others.
@@ -73,6 +79,12 @@ impl User {
             "updated_at" => Some(self.updated_at.secs().into()),
             other => self.claims.get(other).cloned(),
         }
+    }
+
+    /// One of `RIGHTS`; nothing where it is not known.
+    pub fn right(&self, name: &str) -> Vec<String> {
+        let texts = self.claims.get(name).and_then(Value::as_array).into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// Of these claims, those that are known.

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Shared;
-use super::certificate::Certificate;
+use super::peer::Peer;
 use super::respond::{self, PageError};
 use crate::oauth::OAuthError;
 use crate::oauth::client_auth::Presented;
@@ -161,12 +161,9 @@ pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 ///
 /// # Errors
 /// As `authorization`.
-pub fn presented<'a>(
-    headers: &'a HeaderMap,
-    certificate: &'a Certificate,
-    params: &'a Params,
-) -> Result<Presented<'a>, OAuthError> {
-    Ok(Presented { authorization: authorization(headers)?, certificate: certificate.0.as_ref(), params })
+pub fn presented<'a>(headers: &'a HeaderMap, peer: &'a Peer, params: &'a Params) -> Result<Presented<'a>, OAuthError> {
+    let (address, certificate) = (peer.address, peer.certificate.as_ref());
+    Ok(Presented { authorization: authorization(headers)?, certificate, address, params })
 }
 
 /// The `DPoP` header.

@@ -9,13 +9,13 @@
 
 mod assets;
 mod browser;
-mod certificate;
 mod device;
 mod extract;
 mod health;
 mod middleware;
 mod oauth;
 mod pages;
+mod peer;
 mod respond;
 mod session_store;
 

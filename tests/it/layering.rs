@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("axum", &["web", "app", "demo"]),
     ("tower_sessions", &["web", "app", "demo"]),
-    ("axum_server", &["app", "cli", "web::certificate"]),
+    ("axum_server", &["app", "cli", "web::peer"]),
     ("sqlx", &["store"]),
     ("oxide_auth", &["oauth::engine"]),
     ("aws_lc_rs", &["crypto"]),

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::{Admin, output};
 use crate::config::{Config, Overrides};
 use crate::oauth::profile::{self, CLIENT_RULES, Kept, Rule, SERVER_RULES, Severity, Standard};
-use crate::types::{Client, ClientId, ClientMetadata};
+use crate::oauth::resource;
+use crate::types::{Algorithm, Client, ClientId, ClientMetadata, Resource, Resources};
 
 #[derive(Args)]
 pub struct Doctor {
@@ -19,7 +20,7 @@ pub struct Doctor {
     json: bool,
 }
 
-/// The report, where RFC 9700 objects: the command ends with 1.
+/// The report, where RFC 9700 or RFC 9068 objects: the command ends with 1.
 #[derive(Debug)]
 pub struct Objections(pub String);
 
@@ -37,8 +38,9 @@ struct Finding {
     severity: Severity,
     standard: Standard,
     section: &'static str,
-    /// `None` is the server.
+    /// Neither is the server.
     client: Option<ClientId>,
+    resource: Option<String>,
     what: String,
     why: &'static str,
     remedy: String,
@@ -48,9 +50,11 @@ impl Doctor {
     pub async fn run(self, overrides: &Overrides) -> anyhow::Result<String> {
         let admin = Admin::open(overrides).await?;
         let clients = admin.store.clients().await?;
-        let findings = examine(&admin.config, &clients);
+        let resources = admin.store.resources().await?;
+        let findings: Vec<_> =
+            examine(&admin.config, &clients).into_iter().chain(unsigned(&admin.config, &resources)).collect();
         let report = if self.json { output::json(&findings)? } else { text(&findings, clients.len()) };
-        if findings.iter().any(Finding::is_objection_of_rfc_9700) {
+        if findings.iter().any(Finding::is_objection) {
             return Err(Objections(report).into());
         }
         Ok(report)
@@ -58,8 +62,9 @@ impl Doctor {
 }
 
 impl Finding {
-    fn is_objection_of_rfc_9700(&self) -> bool {
-        self.standard == Standard::Rfc9700 && self.severity != Severity::Advice
+    /// FAPI 2.0 is not for everybody.
+    fn is_objection(&self) -> bool {
+        self.standard != Standard::Fapi2 && self.severity != Severity::Advice
     }
 }
 
@@ -73,6 +78,24 @@ fn examine(config: &Config, clients: &[Client]) -> Vec<Finding> {
         findings.extend(broken(config, CLIENT_RULES, (&client.metadata, held), Some(&client.id)));
     }
     findings
+}
+
+/// Resources whose tokens nobody can sign, or with a key alone that is changed no more.
+fn unsigned(config: &Config, resources: &Resources) -> Vec<Finding> {
+    let finding = |(resource, algorithm): (&Resource, Algorithm)| Finding {
+        severity: Severity::Error,
+        standard: Standard::Rfc9068,
+        section: "§2.1",
+        client: None,
+        resource: Some(resource.uri.to_string()),
+        what: format!("its tokens are signed with {algorithm}, which keys.algorithms has not"),
+        why: "there is no such key, or one that is not rotated any more",
+        remedy: format!(
+            "add {algorithm} to keys.algorithms, or: grantor resource update {} --clear access-token-alg",
+            resource.uri
+        ),
+    };
+    resource::unsigned(config, resources).map(finding).collect()
 }
 
 fn broken(
@@ -89,6 +112,7 @@ fn broken(
             standard: rule.of,
             section: rule.section,
             client: id.cloned(),
+            resource: None,
             what: (rule.broken)(config, client)?,
             why: rule.why,
             remedy: id.map_or_else(|| rule.remedy.to_owned(), |id| rule.remedy.replace(" ID ", &format!(" {id} "))),
@@ -102,20 +126,26 @@ fn broken(
 fn text(findings: &[Finding], clients: usize) -> String {
     let mut text = String::new();
     for finding in findings {
-        let whose = finding.client.as_ref().map_or_else(|| "server".to_owned(), |id| format!("client {id}"));
+        let whose = match (&finding.client, &finding.resource) {
+            (Some(id), _) => format!("client {id}"),
+            (None, Some(uri)) => format!("resource {uri}"),
+            (None, None) => "server".to_owned(),
+        };
         let severity = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Advice => "advice",
         };
         let standard = match finding.standard {
+            Standard::Rfc9068 => "RFC 9068",
             Standard::Rfc9700 => "RFC 9700",
             Standard::Fapi2 => "FAPI 2.0",
         };
         text += &format!("{severity}: {whose}: {} ({standard} {})\n", finding.what, finding.section);
         text += &format!("  {}\n  To do: {}\n", finding.why, finding.remedy);
     }
-    let objections = findings.iter().filter(|finding| finding.is_objection_of_rfc_9700()).count();
+    let of_rfc_9700 = |finding: &&Finding| finding.standard == Standard::Rfc9700 && finding.is_objection();
+    let objections = findings.iter().filter(of_rfc_9700).count();
     let strict = findings.iter().filter(|finding| finding.standard == Standard::Fapi2).count();
     let total = format!("RFC 9700: {objections} objections. FAPI 2.0: {strict}. Clients: {clients}.\n");
     text + if findings.is_empty() { "" } else { "\n" } + &total

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{find, show};
 use crate::cli::{Admin, input};
@@ -42,11 +42,31 @@ pub struct Update {
     uri: ResourceUri,
     #[arg(long, value_parser = input::words)]
     name: Option<String>,
+    /// What to set back to nothing, or to what the server and the client say; may be repeated.
+    #[arg(long, value_name = "SETTING")]
+    clear: Vec<Clear>,
     #[command(flatten)]
     settings: Settings,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Clear {
+    Scope,
+    AccessTokenLifetime,
+    AccessTokenAlg,
+}
+
+impl Clear {
+    fn apply(self, resource: &mut Resource) {
+        match self {
+            Self::Scope => resource.scope = Scope::default(),
+            Self::AccessTokenLifetime => resource.access_token_lifetime = None,
+            Self::AccessTokenAlg => resource.access_token_signing_alg = None,
+        }
+    }
 }
 
 impl Settings {
@@ -96,6 +116,7 @@ impl Update {
         if let Some(name) = self.name {
             resource.name = name;
         }
+        self.clear.iter().for_each(|setting| setting.apply(&mut resource));
         self.settings.apply(&mut resource, admin)?;
         let mut tx = admin.store.begin().await?;
         if tx.update_resource(&resource, admin.now()).await? == Stored::Conflict {

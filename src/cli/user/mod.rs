@@ -59,7 +59,7 @@ pub struct Claims {
     /// The full name.
     #[arg(long, value_parser = input::words)]
     name: Option<String>,
-    /// A standard claim, as in given_name=Ada, or its value as JSON; null takes it away. May be repeated.
+    /// A claim, as in given_name=Ada, or its value as JSON, as in groups='["staff"]'; null takes it away. May be repeated.
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = input::claim)]
     claims: Vec<(String, Value)>,
 }

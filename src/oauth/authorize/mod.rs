@@ -19,6 +19,7 @@ mod response;
 mod session;
 mod target;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use claims::read as read_claims;
@@ -126,12 +127,12 @@ pub fn kept(params: &Params) -> Vec<(String, String)> {
     params.pairs().iter().filter(|(name, _)| KEPT.contains(&name.as_str())).cloned().collect()
 }
 
-/// Steps 1 to 3 of a request as a browser brings it.
+/// Steps 1 to 3 of a request as a browser brings it, from this address.
 ///
 /// # Errors
 /// To a page before client and redirect URI are proved, to the client after.
-pub async fn validate(cx: &Context, params: &Params) -> Result<Validated, Refusal> {
-    let client = client::identify(cx, params).await?;
+pub async fn validate(cx: &Context, params: &Params, from: Option<IpAddr>) -> Result<Validated, Refusal> {
+    let client = client::identify(cx, params, from).await?;
     let referred = refer::follow(cx, &client, params).await?;
     let validated = read_referred(cx, client, params, referred).await?;
     // RFC 9126 §5, §6
@@ -168,7 +169,7 @@ async fn read_referred(
 /// # Errors
 /// As `validate`.
 pub async fn validate_again(cx: &Context, pending: &PendingRequest) -> Result<Validated, Refusal> {
-    let client = client::identify(cx, &pending.params).await?;
+    let client = client::identify(cx, &pending.params, None).await?;
     read(cx, client, &pending.params, pending.hint.as_ref()).await
 }
 

@@ -46,7 +46,7 @@ pub async fn sign(cx: &Context, target: &RedirectTarget, fields: &[(&str, &str)]
     let Some(how) = signing.encryption else { return Ok(Some(signed)) };
     let client = cx.store.client(&signing.audience).await?;
     let client = client.ok_or_else(|| Fault::because("a client is gone whose request is answered"))?;
-    encryption::nested(cx, (&client, Some(how)), Map::new(), signed).await.map(Some)
+    Ok(Some(encryption::nested(cx, (&client, Some(how)), Map::new(), signed).await?))
 }
 
 /// Looks for the key that the answers of a request are encrypted to, before anybody is asked.

@@ -80,14 +80,18 @@ pub(super) fn prove(cx: &Context, client: &Client, params: &Params) -> Result<Re
         signing: mode.signed.then(|| Signing::of(cx, client)),
         state: params.get("state").map(str::to_owned),
     };
-    match params.get("response_mode").map(ResponseMode::parse) {
-        None => Ok(target(ResponseMode::default())),
-        Some(Some(mode)) => Ok(target(mode)),
+    // FAPI 2.0 Message Signing §5.3.3: what is not said is any.
+    let mut registered = client.metadata.response_modes.iter().filter_map(|name| ResponseMode::parse(name)).peekable();
+    // A client that takes signed answers alone is told of its errors in one.
+    let usual = registered.peek().copied().unwrap_or_default();
+    let refused = |why: &'static str| Err(Refusal::Redirect(target(usual), invalid_request(why)));
+    match params.get("response_mode").map_or(Some(ResponseMode::default()), ResponseMode::parse) {
         // JARM §2.3.2: the fragment is not for the response type code.
-        Some(None) => Err(Refusal::Redirect(
-            target(ResponseMode::default()),
-            invalid_request("response_mode must be query, form_post, query.jwt, form_post.jwt or jwt"),
-        )),
+        None => refused("response_mode must be query, form_post, query.jwt, form_post.jwt or jwt"),
+        Some(mode) if registered.peek().is_some() && !registered.any(|own| own == mode) => {
+            refused("response_mode is not among the response_modes that the client is registered for")
+        }
+        Some(mode) => Ok(target(mode)),
     }
 }
 

@@ -5,6 +5,7 @@ mod none;
 mod secret;
 mod tls;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -21,6 +22,8 @@ pub struct Presented<'a> {
     pub authorization: Option<&'a str>,
     /// Not believed of itself: the client has proved to hold its key, and nobody vouches for it.
     pub certificate: Option<&'a PeerCertificate>,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
     pub params: &'a Params,
 }
 
@@ -56,7 +59,9 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
     let (id, proof) = read(presented)?;
     // What cannot be an id is not recorded: it may be anything, a secret in the wrong field too.
     let id = ClientId::parse(&id).ok_or_else(|| invalid_client(FAILED))?;
-    let Some(client) = client_documents::current_or_kept(cx, &id).await? else { return Err(refuse(&id).into()) };
+    let Some(client) = client_documents::current_or_kept(cx, &id, presented.address).await? else {
+        return Err(refuse(&id).into());
+    };
     profile::check(&cx.config, &client.metadata).map_err(|why| refuse_because(&id, why))?;
     let proved = !client.is_disabled()
         && match client.metadata.token_endpoint_auth_method {
@@ -169,7 +174,7 @@ mod tests {
     fn a_client_authenticates_in_one_way() {
         let read = |authorization: Option<&str>, body: &str| {
             let params = Params::parse(body.as_bytes()).unwrap();
-            read(&Presented { authorization, certificate: None, params: &params })
+            read(&Presented { authorization, certificate: None, address: None, params: &params })
                 .map(|(id, _)| id)
                 .map_err(|error| error.code.as_str())
         };

@@ -11,7 +11,7 @@ use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
 use crate::types::authentication::Method;
 use crate::types::{
-    Audience, Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, UserId,
+    Audience, Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, User, UserId,
 };
 
 /// The claims of an access token (RFC 9068 §2.2).
@@ -47,6 +47,14 @@ pub struct AccessClaims {
     pub acr: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<Method>,
+    /// RFC 9068 §2.2.3.1, where the scope of its name was granted. Each stands here by itself: to flatten a struct would
+    /// cost every token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<String>,
     /// The claims that its bearer was promised at UserInfo by name (OpenID Connect Core §5.5).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub userinfo_claims: Vec<String>,
@@ -72,8 +80,17 @@ impl AccessClaims {
     }
 }
 
-/// The token of a grant. It never outlives it.
-pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &Access<'_>) -> Result<Minted, Fault> {
+/// The token of a grant. It never outlives it. `user` is there where their rights are asked for.
+pub(super) fn for_grant(
+    cx: &Context,
+    client: &Client,
+    grant: &Grant,
+    (wanted, user): (&Access<'_>, Option<&User>),
+) -> Result<Minted, Fault> {
+    let right = |name| {
+        let asked = user.filter(|_| wanted.scope.contains(name));
+        asked.map(|user| user.right(name)).unwrap_or_default()
+    };
     let expires_at = grant.expires_at.min(end(cx, client, wanted));
     let Known { subject, sector } = cx.subjects.of(&client.metadata, grant.user)?;
     sign(
@@ -88,6 +105,9 @@ pub(super) fn for_grant(cx: &Context, client: &Client, grant: &Grant, wanted: &A
             auth_time: Some(grant.authentication.at.secs()),
             acr: Some(grant.authentication.acr().to_owned()),
             amr: grant.authentication.methods.clone(),
+            groups: right("groups"),
+            roles: right("roles"),
+            entitlements: right("entitlements"),
             userinfo_claims: super::still_registered(client, &grant.terms.claims.userinfo),
             ..bare(cx, client, wanted, expires_at)
         },
@@ -123,6 +143,9 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
         auth_time: None,
         acr: None,
         amr: Vec::new(),
+        groups: Vec::new(),
+        roles: Vec::new(),
+        entitlements: Vec::new(),
         userinfo_claims: Vec::new(),
     }
 }

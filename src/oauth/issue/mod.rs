@@ -11,7 +11,7 @@ use super::scope::OPENID;
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
-use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, user};
+use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, User, user};
 
 /// What the next refresh token of this client's grants will be.
 ///
@@ -55,7 +55,8 @@ pub async fn for_grant(
     grant: &Grant,
     wanted: Access<'_>,
 ) -> Result<TokenResponse, Fault> {
-    let access = access_token::for_grant(cx, client, grant, &wanted)?;
+    let user = whose_rights(cx, grant, &wanted.scope).await?;
+    let access = access_token::for_grant(cx, client, grant, (&wanted, user.as_ref()))?;
     let id_token = if wanted.scope.contains(OPENID) {
         let asked = told_of(cx, client, grant).await?;
         let signed = id_token::sign(cx, client, grant, (&access.token, asked))?;
@@ -73,6 +74,11 @@ pub async fn for_grant(
         id_token,
         scope: wanted.scope,
     })
+}
+
+/// The user, where the access token says more of them than who they are (RFC 9068 §2.2.3.1).
+async fn whose_rights(cx: &Context, grant: &Grant, scope: &Scope) -> Result<Option<User>, Fault> {
+    if scope.tokens().any(|token| user::RIGHTS.contains(&token)) { cx.store.user(grant.user).await } else { Ok(None) }
 }
 
 /// The claims of the user that the ID token was asked for by name (OpenID Connect Core §5.5).

@@ -54,5 +54,5 @@ pub async fn token(cx: &Context, client: &Client, session: SessionId, user: User
     let token = jwt::sign(key, TokenType::LogoutToken, &claims).map_err(Fault::internal)?;
     // Back-Channel Logout §2.4: encrypted as ID tokens are, and "it SHOULD replicate the iss Claim in the JWT Header".
     let header = Map::from_iter([("iss".to_owned(), cx.issuer().into())]);
-    encryption::nested(cx, (client, client.metadata.protection.of_id_tokens()), header, token).await
+    Ok(encryption::nested(cx, (client, client.metadata.protection.of_id_tokens()), header, token).await?)
 }

@@ -12,6 +12,8 @@ use crate::types::{Algorithm, AuthMethod, ClientMetadata, GrantType, PkcePolicy}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Standard {
+    #[serde(rename = "RFC 9068")]
+    Rfc9068,
     #[serde(rename = "RFC 9700")]
     Rfc9700,
     #[serde(rename = "FAPI 2.0")]

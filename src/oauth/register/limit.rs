@@ -1,4 +1,4 @@
-//! How often one address may register.
+//! How often one address may do what strangers may do: register, or name documents that are none.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,8 +13,8 @@ const WINDOW: Duration = Duration::from_hours(1);
 /// More addresses than this are not remembered; it begins anew.
 const MOST: usize = 10_000;
 
-/// Counts in the memory of this node. Each address has a point in time that every registration moves on by its share of
-/// an hour; it must not lie more than an hour ahead.
+/// Counts in the memory of this node. Each address has a point in time that every attempt moves on by its share of an
+/// hour; it must not lie more than an hour ahead.
 #[derive(Default)]
 pub struct Limiter(Mutex<HashMap<IpAddr, Timestamp>>);
 
@@ -24,7 +24,7 @@ impl Limiter {
     /// # Errors
     /// After which time to come again.
     pub fn admit(&self, config: &Registration, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
-        if config.unlimited.iter().any(|network| network.contains(address)) {
+        if is_exempt(config, address) {
             return Ok(());
         }
         let address = subscriber(address);
@@ -43,6 +43,21 @@ impl Limiter {
         points.insert(address, next);
         Ok(())
     }
+
+    /// Takes one back that was admitted: it was no abuse.
+    pub fn forgive(&self, config: &Registration, address: IpAddr) {
+        if is_exempt(config, address) {
+            return;
+        }
+        let mut points = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(point) = points.get_mut(&subscriber(address)) {
+            *point = point.minus(WINDOW / config.per_address);
+        }
+    }
+}
+
+fn is_exempt(config: &Registration, address: IpAddr) -> bool {
+    config.unlimited.iter().any(|network| network.contains(address))
 }
 
 /// One subscriber has a whole IPv6 network of addresses.
@@ -82,6 +97,12 @@ mod tests {
         }
         assert!(admit("2001:db8::ffff:0:0:9", start).is_err());
         assert_eq!(admit("2001:db8:0:1::1", start), Ok(()));
+        // What is forgiven does not count, as often as it may be.
+        for _ in 0..50 {
+            assert_eq!(admit("192.0.2.3", start), Ok(()));
+            limiter.forgive(&config, "192.0.2.3".parse().unwrap());
+        }
+        assert_eq!(admit("192.0.2.1", start.plus(quarter)), Err(quarter), "that is another's");
         // Who is exempt is never counted.
         for _ in 0..50 {
             assert_eq!(admit("10.1.2.3", start), Ok(()));

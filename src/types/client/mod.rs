@@ -147,6 +147,9 @@ pub struct ClientMetadata {
     /// What signs its authorization responses where it asks for signed ones; RS256 if it does not say (JARM §3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_signed_response_alg: Option<Algorithm>,
+    /// How its authorization responses may travel; any way if it does not say (FAPI 2.0 Message Signing §5.3.3).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_modes: Vec<String>,
     /// What it is held to, whether all clients are or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
@@ -222,6 +225,7 @@ impl Default for ClientMetadata {
             request_object_signing_alg: None,
             require_signed_request_object: false,
             authorization_signed_response_alg: None,
+            response_modes: Vec::new(),
             profile: None,
             pkce: None,
             access_token_lifetime: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ClientMetadata;
-use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, redirect_uri};
+use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, ResponseMode, redirect_uri};
 
 impl ClientMetadata {
     /// Holds what belongs together, together.
@@ -54,6 +54,12 @@ impl ClientMetadata {
         // JARM §3: "The algorithm none is not allowed"; a secret would have to be kept in clear.
         if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
             return Err("authorization_signed_response_alg must be an asymmetric algorithm".into());
+        }
+        if let Some(unknown) = self.response_modes.iter().find(|mode| ResponseMode::parse(mode).is_none()) {
+            return Err(format!(
+                "response_modes has {unknown:?}, and there are only {}",
+                ResponseMode::NAMES.join(", ")
+            ));
         }
         self.protection.validate()?;
         self.validate_keys()?;

@@ -10,15 +10,21 @@ use crate::store::{PendingKind, PendingRequest};
 use crate::types::{Fault, Params, RequestId};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery, bounded};
+use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError};
 use crate::web::{Held, Services, Shared};
 
 type Page = Result<Response, PageError>;
 
 /// A request as it comes from a client.
-pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
+pub async fn get(
+    State(services): State<Shared>,
+    peer: Peer,
+    mut browser: Browser,
+    PageQuery(params): PageQuery,
+) -> Page {
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params).await {
+    let validated = match authorize::validate(&cx, &params, peer.address).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal).await,
     };
@@ -34,10 +40,10 @@ pub async fn get(State(services): State<Shared>, mut browser: Browser, PageQuery
 
 /// OpenID Connect Core §3.1.2.1: POST too. It is cross-site, so it comes without our cookie: what is certain without it
 /// is answered, and the rest waits for the browser, which is asked to come back by itself.
-pub async fn post(State(services): State<Shared>, PageForm(params): PageForm) -> Page {
+pub async fn post(State(services): State<Shared>, peer: Peer, PageForm(params): PageForm) -> Page {
     bounded(&params)?;
     let cx = services.context();
-    let validated = match authorize::validate(&cx, &params).await {
+    let validated = match authorize::validate(&cx, &params, peer.address).await {
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal).await,
     };

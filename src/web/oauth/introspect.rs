@@ -10,8 +10,8 @@ use crate::oauth::client_auth;
 use crate::oauth::introspect::{self, Introspection};
 use crate::oauth::{Context, Error};
 use crate::types::Params;
-use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
+use crate::web::peer::Peer;
 use crate::web::{Shared, respond};
 
 /// RFC 9701 §10.2
@@ -34,19 +34,19 @@ impl IntoResponse for Told {
 
 pub async fn introspect(
     State(services): State<Shared>,
-    certificate: Certificate,
+    peer: Peer,
     headers: HeaderMap,
     Form(params): Form,
 ) -> Response {
-    respond::to_party(answer(&services.context(), &certificate, &headers, &params).await, &headers)
+    respond::to_party(answer(&services.context(), &peer, &headers, &params).await, &headers)
 }
 
-async fn answer(cx: &Context, certificate: &Certificate, headers: &HeaderMap, params: &Params) -> Result<Told, Error> {
-    let presented = extract::presented(headers, certificate, params)?;
+async fn answer(cx: &Context, peer: &Peer, headers: &HeaderMap, params: &Params) -> Result<Told, Error> {
+    let presented = extract::presented(headers, peer, params)?;
     let caller = client_auth::authenticate_confidential(cx, &presented).await?;
     let told = introspect::introspect(cx, &caller, params).await?;
     if wants_jwt(headers) {
-        return Ok(Told::Jwt(introspect::signed(cx, &caller, &told).await?));
+        return introspect::signed(cx, &caller, &told).await.map(Told::Jwt);
     }
     Ok(Told::Json(told))
 }

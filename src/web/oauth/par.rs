@@ -8,18 +8,13 @@ use crate::oauth::client_auth;
 use crate::oauth::par::{self, Pushed};
 use crate::oauth::{Context, Error, dpop};
 use crate::types::Params;
-use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
+use crate::web::peer::Peer;
 use crate::web::{Shared, respond};
 
-pub async fn push(
-    State(services): State<Shared>,
-    certificate: Certificate,
-    headers: HeaderMap,
-    Form(params): Form,
-) -> Response {
+pub async fn push(State(services): State<Shared>, peer: Peer, headers: HeaderMap, Form(params): Form) -> Response {
     let cx = services.context();
-    let answer = answer(&cx, &certificate, &headers, &params).await;
+    let answer = answer(&cx, &peer, &headers, &params).await;
     let created = answer.is_ok();
     let mut response = respond::api(answer, &headers);
     if created {
@@ -29,14 +24,9 @@ pub async fn push(
     respond::with_nonce(&cx, &headers, response)
 }
 
-async fn answer(
-    cx: &Context,
-    certificate: &Certificate,
-    headers: &HeaderMap,
-    params: &Params,
-) -> Result<Pushed, Error> {
+async fn answer(cx: &Context, peer: &Peer, headers: &HeaderMap, params: &Params) -> Result<Pushed, Error> {
     // RFC 9126 §2: "the same way as at the token endpoint".
-    let presented = extract::presented(headers, certificate, params)?;
+    let presented = extract::presented(headers, peer, params)?;
     let client = client_auth::authenticate(cx, &presented).await?;
     let request = dpop::Request { proof: extract::dpop(headers)?, method: "POST", path: "/oauth/par" };
     par::push(cx, client, params, request).await

@@ -10,37 +10,28 @@ use crate::oauth::error::{OAuthError, invalid_request};
 use crate::oauth::sender::{Scheme, Sender};
 use crate::oauth::userinfo::{self, Shown, UserInfo};
 use crate::oauth::{Context, dpop};
-use crate::web::certificate::Certificate;
 use crate::web::extract::{self, Form};
+use crate::web::peer::Peer;
 use crate::web::{Shared, respond};
 
-pub async fn get(State(services): State<Shared>, certificate: Certificate, headers: HeaderMap) -> Response {
-    answer(&services.context(), &certificate, &headers, ("GET", None)).await
+pub async fn get(State(services): State<Shared>, peer: Peer, headers: HeaderMap) -> Response {
+    answer(&services.context(), &peer, &headers, ("GET", None)).await
 }
 
 /// The token may stand in the form (RFC 6750 §2.2) or in the header; a body of another type has no say.
-pub async fn post(
-    State(services): State<Shared>,
-    certificate: Certificate,
-    request: axum::extract::Request,
-) -> Response {
+pub async fn post(State(services): State<Shared>, peer: Peer, request: axum::extract::Request) -> Response {
     let cx = services.context();
     let headers = request.headers().clone();
     if !extract::is_form(&headers) {
-        return answer(&cx, &certificate, &headers, ("POST", None)).await;
+        return answer(&cx, &peer, &headers, ("POST", None)).await;
     }
     match <Form as axum::extract::FromRequest<Shared>>::from_request(request, &services).await {
-        Ok(Form(params)) => answer(&cx, &certificate, &headers, ("POST", params.get("access_token"))).await,
+        Ok(Form(params)) => answer(&cx, &peer, &headers, ("POST", params.get("access_token"))).await,
         Err(refused) => refused.into_response(),
     }
 }
 
-async fn answer(
-    cx: &Context,
-    certificate: &Certificate,
-    headers: &HeaderMap,
-    (method, in_body): (&str, Option<&str>),
-) -> Response {
+async fn answer(cx: &Context, peer: &Peer, headers: &HeaderMap, (method, in_body): (&str, Option<&str>)) -> Response {
     let (token, scheme) = match token(headers, in_body) {
         Ok(Some(shown)) => shown,
         Ok(None) => return respond::no_token(),
@@ -49,7 +40,7 @@ async fn answer(
     let outcome = match extract::dpop(headers) {
         Ok(proof) => {
             let request = dpop::Request { proof, method, path: "/oauth/userinfo" };
-            let sender = Sender { request, certificate: certificate.0.as_ref() };
+            let sender = Sender { request, certificate: peer.certificate.as_ref() };
             userinfo::userinfo(cx, &Shown { token, scheme, sender }).await
         }
         Err(error) => Err(error.into()),

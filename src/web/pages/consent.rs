@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::words::{ScopeView, in_reading_order, scope_words, span};
+use super::words::{PlaceView, ScopeView, in_reading_order, scope_words, span};
 use super::{ClientView, Site, forged};
 use crate::oauth::authorize::{NeedConsent, Step};
+use crate::oauth::resource;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::types::Client;
 use crate::types::redirect_uri::{self, Destination};
@@ -30,6 +31,7 @@ struct ConsentPage {
     local: bool,
     username: String,
     scopes: Vec<ScopeView>,
+    places: Vec<PlaceView>,
     duration: String,
     return_to: String,
     links: Vec<LinkView>,
@@ -50,7 +52,9 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         return Ok(respond::see_other(&services.path(&waiting.resume_at())));
     };
     let csrf = browser.csrf(&services).await?;
+    let places = resource::shown(&cx, &waiting.validated.request.resources, &need.scope).await?;
     let mut page = page(&services, csrf, &waiting, &need);
+    page.places = places.into_iter().map(PlaceView::of).collect();
     let image = page.client.logo.as_deref().and_then(redirect_uri::origin);
     // A logo that the policy cannot name would only be a broken picture.
     page.client.logo = page.client.logo.filter(|_| image.is_some());
@@ -99,6 +103,7 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
             .into_iter()
             .map(|token| scope_words(&services.config, token, Some(&need.user)))
             .collect(),
+        places: Vec::new(),
         duration: if need.scope.contains(OFFLINE_ACCESS) {
             format!("Until you withdraw it, {} at most.", span(services.config.refresh.absolute(client)))
         } else {

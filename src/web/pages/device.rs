@@ -5,16 +5,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::words::{ScopeView, ago, in_reading_order, scope_words, span};
+use super::words::{PlaceView, ScopeView, ago, in_reading_order, scope_words, span};
 use super::{ClientView, Site, forged};
 use crate::oauth::Context;
 use crate::oauth::device::{self, Entered, Question};
 use crate::oauth::error::invalid_request;
+use crate::oauth::resource;
 use crate::oauth::scope::OFFLINE_ACCESS;
 use crate::types::{GrantId, Params, Session, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
-use crate::web::oauth::device_authorization::{Peer, address};
+use crate::web::oauth::device_authorization::address;
+use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
 
@@ -40,6 +42,7 @@ struct ConfirmPage {
     client: ClientView,
     username: String,
     scopes: Vec<ScopeView>,
+    places: Vec<PlaceView>,
     duration: String,
     asked: String,
     address: Option<String>,
@@ -114,7 +117,9 @@ pub async fn ask(
     let Some((_, user)) = signed_in(&services, &cx, &browser).await? else {
         return Ok(respond::see_other(&services.path(&sign_in_at(&question))));
     };
+    let places = resource::shown(&cx, &question.request.resources, &question.request.scope).await?;
     let page = ConfirmPage {
+        places: places.into_iter().map(PlaceView::of).collect(),
         csrf: browser.csrf(&services).await?,
         request: question.request.id.to_string(),
         client: ClientView::registered(&question.client),

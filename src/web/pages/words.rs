@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 
 use crate::config::Config;
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::types::{Scope, Timestamp, User};
+use crate::types::user::RIGHTS;
+use crate::types::{Resource, Scope, Timestamp, User, redirect_uri};
 
 /// One thing that an application may do.
 pub struct ScopeView {
@@ -17,9 +18,24 @@ pub struct ScopeView {
     pub detail: String,
 }
 
+/// A place where an application may use what it gets.
+pub struct PlaceView {
+    pub name: String,
+    /// The whole URI of one that has no host.
+    pub host: String,
+}
+
+impl PlaceView {
+    pub fn of(resource: Resource) -> Self {
+        let uri = resource.uri.as_str();
+        let host = redirect_uri::origin(uri).map_or_else(|| uri.to_owned(), |_| redirect_uri::display_host(uri));
+        Self { name: resource.name, host }
+    }
+}
+
 /// The scopes in the order in which a person reads them: who they are, what else, and for how long.
 pub fn in_reading_order(scope: &Scope) -> Vec<&str> {
-    const FIRST: [&str; 5] = ["openid", "profile", "email", "phone", "address"];
+    const FIRST: [&str; 8] = ["openid", "profile", "email", "phone", "address", "groups", "roles", "entitlements"];
     let place = |token: &&str| match FIRST.iter().position(|first| first == token) {
         Some(place) => place,
         None if *token == OFFLINE_ACCESS => usize::MAX,
@@ -54,6 +70,15 @@ pub fn scope_words(config: &Config, scope: &str, user: Option<&User>) -> ScopeVi
             view("phone", "See your telephone number", detail)
         }
         "address" => view("home", "See your postal address", String::new()),
+        // An administrator may have had a scope of this name before we did.
+        right if RIGHTS.contains(&right) && config.scopes.words(right).is_none() => {
+            let (icon, title) = match right {
+                "groups" => ("person", "See which groups you belong to"),
+                "roles" => ("shield", "See which roles you have"),
+                _ => ("key", "See what you are entitled to"),
+            };
+            view(icon, title, user.map(|user| user.right(right).join(", ")).unwrap_or_default())
+        }
         OFFLINE_ACCESS => view("clock", "Stay connected while you are away", "Even when you are signed out".to_owned()),
         other => match config.scopes.words(other) {
             Some(words) => view("key", &words.title, words.detail.clone().unwrap_or_default()),

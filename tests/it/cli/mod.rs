@@ -7,4 +7,5 @@ mod live;
 mod place;
 mod refusals;
 mod registration;
+mod resources;
 mod users;

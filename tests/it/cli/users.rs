@@ -97,6 +97,8 @@ fn every_standard_claim_can_be_set() {
         "website": "https://ada.example/", "gender": "female", "birthdate": "1815-12-10",
         "zoneinfo": "Europe/London", "locale": "en-GB", "phone_number": "+44 20 7946 0000",
         "phone_number_verified": true, "address": {"street_address": "12 St James's Square\nLondon", "country": "UK"},
+        // RFC 9068 §2.2.3.1
+        "groups": ["staff", "editors"], "roles": ["admin"], "entitlements": ["print"],
     });
     let mut update: Vec<String> = ["user", "update", "ada"].map(str::to_owned).into();
     for (name, value) in everything.as_object().unwrap() {
@@ -107,6 +109,8 @@ fn every_standard_claim_can_be_set() {
     for (claim, words) in [
         ("birthdate=10.12.1815", "birthdate is a date"),
         ("picture=javascript:alert(1)", "picture is a URL"),
+        ("groups=staff", "groups is a JSON list"),
+        ("roles=[\"admin\", \"admin\"]", "roles is a JSON list of different texts"),
         ("email=ada@example.org", "--email"),
         ("preferred_username=countess", "--username"),
         ("updated_at=1", "changed last"),

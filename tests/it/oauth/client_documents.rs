@@ -27,6 +27,7 @@ each_engine!(
     without_its_document_a_client_begins_nothing_new,
     an_administrator_can_disable_verify_and_delete_it,
     the_first_consents_race_and_one_client_comes_of_it,
+    who_names_too_many_documents_that_are_none_has_to_wait,
 );
 
 const CALLBACK: &str = "https://app.example/callback";
@@ -50,9 +51,14 @@ impl Publisher {
 
     /// A server that takes documents from there.
     async fn app(&self, engine: Engine, enabled: bool) -> TestApp {
+        self.app_with(engine, &format!("client_id_metadata_documents = {enabled}\nper_address = 1000")).await
+    }
+
+    /// One that says this of registration.
+    async fn app_with(&self, engine: Engine, registration: &str) -> TestApp {
         let ca = self.folder.path("tls.crt").display().to_string();
         let toml = format!(
-            "[registration]\nclient_id_metadata_documents = {enabled}\n\
+            "[registration]\n{registration}\n\
              [outgoing]\nallow = [\"127.0.0.1/32\"]\nextra_ca = {ca:?}\ncache_lifetime = \"1m\"\n"
         );
         let app = TestApp::with(engine, &toml).await;
@@ -183,7 +189,7 @@ async fn what_a_document_must_not_be_is_refused_and_not_remembered(engine: Engin
     let json = "application/json";
     let asked_before = publisher.site.asked();
     let cases = [
-        // §4.1: the id, letter for letter; no secret, and no method that has one.
+        // §4, §4.1: the id, letter for letter; no secret, and no method that has one.
         answer(200, json, bad(json!({ "client_id": null }))),
         answer(200, json, bad(json!({ "client_id": format!("{}?", publisher.id()) }))),
         answer(200, json, bad(json!({ "client_id": publisher.id().to_uppercase() }))),
@@ -204,7 +210,7 @@ async fn what_a_document_must_not_be_is_refused_and_not_remembered(engine: Engin
         answer(200, json, bad(json!({ "redirect_uris": ["javascript:alert(1)"] }))),
         answer(200, json, bad(json!({ "scope": "admin" }))),
         answer(200, json, bad(json!({ "sector_identifier_uri": "https://app.example/sector" }))),
-        // §4: 200, JSON, an object; no redirect is followed.
+        // §4, §5: 200, JSON, an object; no redirect is followed.
         answer(201, json, good.to_string()),
         answer(302, json, good.to_string()),
         answer(404, json, good.to_string()),
@@ -320,7 +326,7 @@ async fn without_its_document_a_client_begins_nothing_new(engine: Engine) {
     let tokens = rp.sign_in_with(&person, "ada", &[]).await;
     publisher.answers(Response::builder().status(503).body(String::new()));
     app.advance(61);
-    // §4: "the authorization server SHOULD abort the authorization request". What was allowed goes on.
+    // §5.1: "the authorization server SHOULD abort the authorization request". What was allowed goes on.
     rp.authorize(&person, &Pkce::new(), &[]).await.expect_error_page(400);
     let tokens = rp.refresh(&tokens).await.expect_tokens();
     // What can be fetched and is wrong is another matter.
@@ -379,5 +385,51 @@ async fn the_first_consents_race_and_one_client_comes_of_it(engine: Engine) {
     for (page, (_, _, pkce)) in pages.iter().zip(&waiting) {
         let tokens = rp.redeem(&page.code(), pkce).await.expect_tokens();
         app.introspect(tokens.access_token()).await.expect_active();
+    }
+}
+
+async fn who_names_too_many_documents_that_are_none_has_to_wait(engine: Engine) {
+    let publisher = Publisher::start().await;
+    publisher.shows(&publisher.document(&json!({})));
+    let limited = "client_id_metadata_documents = true\nper_address = 2";
+    let app = publisher.app_with(engine, limited).await;
+    let (rp, pkce) = (publisher.party(&app), Pkce::new());
+    let tokens = rp.sign_in("ada").await;
+    // Those that are good do not count, however often they are fetched.
+    for fetched in 2..6 {
+        app.advance(61);
+        push(&rp, &pkce, &[]).await.expect_status(201);
+        assert_eq!(publisher.site.asked(), fetched);
+    }
+    // What is there is not theirs: whose server it is only sees our requests.
+    let stranger = |path: &str| Party { id: format!("{}/{path}", publisher.site.url), ..publisher.party(&app) };
+    let asked = publisher.site.asked();
+    stranger("a").authorize(&app.person(), &pkce, &[]).await.expect_error_page(400);
+    push(&stranger("b"), &pkce, &[]).await.expect_error("invalid_client");
+    assert_eq!(publisher.site.asked(), asked + 2);
+    for again in ["a", "c"] {
+        stranger(again).authorize(&app.person(), &pkce, &[]).await.expect_error_page(503);
+        push(&stranger(again), &pkce, &[]).await.expect_error("temporarily_unavailable").expect_status(503);
+    }
+    // RFC 6749 §4.1: posted by a browser, too.
+    let fields: Vec<_> = stranger("c").request(&pkce);
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    app.post("/oauth/authorize", &fields).await.expect_status(503);
+    assert_eq!(publisher.site.asked(), asked + 2, "nothing was fetched");
+    // What is remembered goes on, and so does what was allowed, though nothing is remembered.
+    push(&rp, &pkce, &[]).await.expect_status(201);
+    app.advance(61);
+    push(&rp, &pkce, &[]).await.expect_status(201);
+    rp.refresh(&tokens).await.expect_tokens();
+    assert_eq!(publisher.site.asked(), asked + 2);
+    // Half an hour is half of two.
+    app.advance(1_800);
+    push(&stranger("d"), &pkce, &[]).await.expect_error("invalid_client");
+    assert_eq!(publisher.site.asked(), asked + 3);
+
+    let exempt = publisher.app_with(engine, &format!("{limited}\nunlimited = [\"127.0.0.0/8\", \"::1\"]")).await;
+    for n in 0..5 {
+        let stranger = Party { id: format!("{}/{n}", publisher.site.url), ..publisher.party(&exempt) };
+        push(&stranger, &pkce, &[]).await.expect_error("invalid_client");
     }
 }

@@ -24,7 +24,7 @@ each_engine!(
 const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
 
 /// A server's certificate, an authority, two certificates that it gave out, and some that nobody vouches for.
-fn certificates() -> Folder {
+pub fn certificates() -> Folder {
     let folder = Folder::new();
     certificate(&folder);
     let make = |name: &str, rest: &str| {
@@ -44,7 +44,7 @@ fn certificates() -> Folder {
 }
 
 /// A server that speaks https and asks for certificates.
-async fn secure(engine: Engine, folder: &Folder) -> TestApp {
+pub async fn secure(engine: Engine, folder: &Folder) -> TestApp {
     let path = |name: &str| folder.path(name).display().to_string();
     let toml = format!(
         "[tls]\ncert = {:?}\nkey = {:?}\nclient_certificates = \"optional\"\nclient_ca = {:?}",
@@ -58,10 +58,10 @@ async fn secure(engine: Engine, folder: &Folder) -> TestApp {
 }
 
 /// A program that shows this certificate, or none.
-fn showing(folder: &Folder, name: Option<&str>) -> reqwest::Client {
+pub fn showing(folder: &Folder, name: Option<&str>) -> reqwest::Client {
     let read = |file: String| std::fs::read(folder.path(&file)).unwrap();
     let root = reqwest::Certificate::from_pem(&read("tls.crt".into())).unwrap();
-    let mut client = reqwest::Client::builder().tls_certs_only([root]);
+    let mut client = reqwest::Client::builder().tls_certs_only([root]).redirect(reqwest::redirect::Policy::none());
     if let Some(name) = name {
         let both = [read(format!("{name}.crt")), read(format!("{name}.key"))].concat();
         client = client.identity(reqwest::Identity::from_pem(&both).unwrap());
@@ -74,7 +74,7 @@ async fn token(app: &TestApp, http: &reqwest::Client, id: &str) -> Answer {
     Answer::of(http.post(format!("{}/oauth/token", app.url)).form(&fields).send().await.unwrap()).await
 }
 
-async fn register(app: &TestApp, id: &str, method: AuthMethod, change: impl FnOnce(&mut ClientMetadata)) {
+pub async fn register(app: &TestApp, id: &str, method: AuthMethod, change: impl FnOnce(&mut ClientMetadata)) {
     let builder = app.client(id).with(|client| {
         client.token_endpoint_auth_method = method;
         change(client);

@@ -149,6 +149,21 @@ async fn what_goes_wrong_at_userinfo_is_told_in_clear(app: TestApp) {
     rp.revoke(tokens.access_token()).await.expect_status(200);
     let answer = rp.userinfo(tokens.access_token()).await.expect_error("invalid_token");
     assert_eq!(answer.header("content-type"), Some("application/json"));
+
+    // Nothing that it could be encrypted to: the client can mend its keys, and what is away may come back.
+    let tokens = rp.sign_in("ada").await;
+    app.reregister("web", |client| {
+        client.jwks = Some(published(&[]));
+        client.protection.userinfo_encrypted_response_alg = Some(KeyEncryption::EcdhEs);
+    })
+    .await;
+    rp.userinfo(tokens.access_token()).await.expect_error("invalid_request").expect_status(400);
+    app.reregister("web", |client| {
+        client.jwks = None;
+        client.jwks_uri = Some("http://127.0.0.1:1/jwks".into());
+    })
+    .await;
+    rp.userinfo(tokens.access_token()).await.expect_error("temporarily_unavailable").expect_status(503);
 }
 
 async fn a_logout_token_is_encrypted_as_id_tokens_are(app: TestApp) {

@@ -26,38 +26,43 @@ each_database!(
 );
 
 /// A client of the profile, the key that it authenticates with, and the key of its proofs.
-struct Strong<'a> {
-    app: &'a TestApp,
-    signer: Signer,
-    holder: SigningKey,
+pub struct Strong<'a> {
+    pub app: &'a TestApp,
+    pub signer: Signer,
+    pub holder: SigningKey,
 }
 
-fn key(algorithm: Algorithm) -> SigningKey {
+pub fn key(algorithm: Algorithm) -> SigningKey {
     let material = SigningKey::generate(algorithm, &SystemRandom::new()).expect("a key");
     SigningKey::parse("k".into(), algorithm, &material).expect("a key")
 }
 
-fn strong(client: &mut ClientMetadata) {
+pub fn strong(client: &mut ClientMetadata) {
     client.profile = Some(Profile::Fapi2);
     client.id_token_signed_response_alg = Algorithm::Es256;
 }
 
 impl<'a> Strong<'a> {
-    async fn register(app: &'a TestApp, change: impl FnOnce(&mut ClientMetadata)) -> Self {
+    pub async fn register(app: &'a TestApp, change: impl FnOnce(&mut ClientMetadata)) -> Self {
         let signer = Signer::new("bank", Algorithm::Es256);
         app.client("bank").signing(&signer).with(strong).with(change).create().await;
         Self { app, signer, holder: key(Algorithm::Es256) }
     }
 
-    fn proof(&self, path: &str) -> String {
+    pub fn proof(&self, path: &str) -> String {
         proof(self.app, &self.holder, path)
     }
 
     /// What the client posts, with its assertion.
-    async fn post(&self, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
-        let assertion = self.signer.assertion(self.app);
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
+        self.post_to(self.app, path, fields, proof).await
+    }
+
+    /// The same to a node.
+    async fn post_to(&self, node: &TestApp, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
+        let assertion = self.signer.assertion(node);
         let fields = [&assertion.fields()[..], fields].concat();
-        let mut request = self.app.http.post(format!("{}{path}", self.app.url)).form(&fields);
+        let mut request = node.http.post(format!("{}{path}", node.url)).form(&fields);
         if let Some(proof) = proof {
             request = request.header("dpop", proof);
         }
@@ -78,9 +83,10 @@ impl<'a> Strong<'a> {
         self.post("/oauth/par", &fields, None).await
     }
 
-    async fn code(&self, person: &Person, pkce: &Pkce) -> String {
+    pub async fn code(&self, person: &Person, pkce: &Pkce) -> String {
         let pushed = self.push(pkce, &[]).await.expect_status(201).json();
-        let mut page = person.get(&address("bank", pushed["request_uri"].as_str().expect("a reference"))).await;
+        let mut page =
+            person.get(&address(&self.signer.id, pushed["request_uri"].as_str().expect("a reference"))).await;
         if page.asks_to_sign_in() {
             page = person.sign_in(&page, "ada", PASSWORD).await;
         }
@@ -92,7 +98,7 @@ impl<'a> Strong<'a> {
         page.code()
     }
 
-    async fn redeem(&self, code: &str, pkce: &Pkce, proof: Option<&str>) -> Answer {
+    pub async fn redeem(&self, code: &str, pkce: &Pkce, proof: Option<&str>) -> Answer {
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -102,9 +108,19 @@ impl<'a> Strong<'a> {
         self.post("/oauth/token", &fields, proof).await
     }
 
-    async fn refresh(&self, tokens: &Tokens) -> Answer {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token())];
-        self.post("/oauth/token", &fields, Some(&self.proof("/oauth/token"))).await
+    pub async fn refresh(&self, tokens: &Tokens) -> Answer {
+        self.refresh_at(self.app, tokens).await
+    }
+
+    pub async fn refresh_at(&self, node: &TestApp, tokens: &Tokens) -> Answer {
+        let (fields, proof) =
+            ([("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token())], self.proof("/oauth/token"));
+        self.post_to(node, "/oauth/token", &fields, Some(&proof)).await
+    }
+
+    pub async fn revoke_at(&self, node: &TestApp, tokens: &Tokens) {
+        let fields = [("token", tokens.refresh_token())];
+        self.post_to(node, "/oauth/revoke", &fields, None).await.expect_status(200);
     }
 }
 

@@ -1,5 +1,8 @@
 //! Introspection responses in a JWT (RFC 9701).
 
+use std::sync::{Arc, Mutex};
+
+use axum::response::IntoResponse as _;
 use grantor::types::{Algorithm, Clock, ContentEncryption, KeyEncryption};
 use serde_json::{Value, json};
 
@@ -7,6 +10,8 @@ use super::encryption::without_expiry;
 use crate::each_database;
 use crate::support::jwe::{published, recipient};
 use crate::support::party::{Answer, SECRET, basic, decode};
+use crate::support::receiver::NEARBY;
+use crate::support::website::Website;
 use crate::support::{Party, TestApp};
 
 each_database!(
@@ -14,6 +19,7 @@ each_database!(
     what_is_not_good_is_inactive_under_a_signature_too,
     it_is_signed_and_encrypted_as_its_reader_is_registered,
     what_goes_wrong_is_told_in_clear,
+    where_there_is_no_key_to_encrypt_to_its_reader_hears_what_to_do,
     an_answer_is_no_token,
 );
 
@@ -126,6 +132,48 @@ async fn what_goes_wrong_is_told_in_clear(app: TestApp) {
         assert_eq!(answer.header("content-type"), Some("application/json"));
         answer.expect_error(error).expect_status(status);
     }
+}
+
+async fn where_there_is_no_key_to_encrypt_to_its_reader_hears_what_to_do(app: TestApp) {
+    let app = app.another(NEARBY).await;
+    let to = recipient("p256");
+    let shown = Arc::new(Mutex::new((404, String::new())));
+    let document = shown.clone();
+    let site = Website::start(move |_| {
+        let (status, body) = document.lock().unwrap().clone();
+        (http::StatusCode::from_u16(status).unwrap(), body).into_response()
+    });
+    let uri = format!("{}/jwks", site.url);
+    let api = app.client("api").grants(&[]).with(|client| {
+        client.resource_server = true;
+        client.jwks_uri = Some(uri);
+        client.protection.introspection_encrypted_response_alg = Some(KeyEncryption::EcdhEs);
+    });
+    let api = api.create().await;
+    let rp = app.client("web").create().await;
+    let tokens = rp.client_credentials("notes:read").await.expect_tokens();
+    // It may be there in a moment; why it is not is in our log alone.
+    let away = ask(&api, tokens.access_token()).await.expect_status(503).expect_error("temporarily_unavailable");
+    assert!(away.header("retry-after").is_some() && !away.body.contains("127.0.0.1"), "{away:?}");
+    // Whoever does not want a JWT needs no key.
+    api.introspect(tokens.access_token()).await.expect_active();
+
+    // There, but for something else: nobody but the reader can put that right.
+    *shown.lock().unwrap() = (200, published(&[&recipient("rsa").public]).to_string());
+    app.advance(60);
+    let refused = ask(&api, tokens.access_token()).await.expect_status(400).expect_error("invalid_request");
+    assert!(refused.body.contains("ECDH-ES"), "{}", refused.body);
+    *shown.lock().unwrap() = (200, published(&[&to.public]).to_string());
+    app.advance(60);
+    let answer = ask(&api, tokens.access_token()).await.expect_status(200);
+    assert_eq!(decode(&to.read(&answer.body).1).0["typ"], "token-introspection+jwt");
+    // The same of keys that are registered.
+    app.reregister("api", |client| {
+        client.jwks_uri = None;
+        client.jwks = Some(published(&[]));
+    })
+    .await;
+    ask(&api, tokens.access_token()).await.expect_status(400).expect_error("invalid_request");
 }
 
 /// §8.1: cross-JWT confusion.

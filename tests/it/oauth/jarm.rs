@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::id_token::verified;
 use super::par::push;
+use super::registration::{OPEN, register, registered};
 use crate::each_database;
 use crate::support::jwe::{published, recipient};
 use crate::support::party::decode;
@@ -15,6 +16,7 @@ each_database!(
     an_error_comes_in_one_too,
     it_is_signed_with_the_algorithm_of_the_client,
     a_code_does_not_travel_in_a_fragment,
+    a_client_is_held_to_the_response_modes_of_its_registration,
     a_signed_response_is_no_id_token,
     an_answer_is_encrypted_to_the_client_that_wants_it,
     an_answer_that_cannot_be_encrypted_is_not_given,
@@ -174,4 +176,40 @@ async fn an_answer_that_cannot_be_encrypted_is_not_given(app: TestApp) {
     }
     push(&rp, &Pkce::new(), &SILENT[..1]).await.expect_error("invalid_request");
     rp.authorize(&person, &Pkce::new(), &[]).await.code();
+}
+
+/// FAPI 2.0 Message Signing §5.3.3.
+async fn a_client_is_held_to_the_response_modes_of_its_registration(app: TestApp) {
+    let held_to = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let modes = held_to(&["jwt"]);
+    let rp = app.client("web").with(|client| client.response_modes = modes).create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let authorize = async |mode: &str| rp.authorize(&person, &pkce, &[("response_mode", mode)]).await;
+    // It is one mode by two names.
+    for good in ["jwt", "query.jwt"] {
+        assert!(authorize(good).await.asks_to_sign_in(), "{good}");
+    }
+    // Left out it is query. The refusal is signed: the client takes nothing else.
+    for bad in ["", "query", "form_post", "form_post.jwt", "fragment"] {
+        let page = authorize(bad).await;
+        let claims = verified(&app, &response(&page, "jwt"), "web").await.expect("the signature is right");
+        assert_eq!((&claims["error"], &claims["state"]), (&json!("invalid_request"), &json!("a state")), "{bad}");
+    }
+    push(&rp, &pkce, &[("response_mode", "query")]).await.expect_error("invalid_request");
+    push(&rp, &pkce, &[("response_mode", "jwt")]).await.expect_status(201);
+
+    app.reregister("web", |client| client.response_modes = held_to(&["form_post", "form_post.jwt"])).await;
+    for good in ["form_post", "form_post.jwt"] {
+        assert!(authorize(good).await.asks_to_sign_in(), "{good}");
+    }
+    let (_, fields) = authorize("jwt").await.posts();
+    assert_eq!(fields["error"], "invalid_request", "it goes by the first of them");
+
+    let open = app.another(OPEN).await;
+    let mut document = json!({ "redirect_uris": ["https://app.example/callback"], "response_modes": ["jwt"] });
+    assert_eq!(registered(&open, &document).await["response_modes"], json!(["jwt"]));
+    for bad in [json!(["fragment"]), json!(["jwt", "fragment.jwt"]), json!("jwt")] {
+        document["response_modes"] = bad;
+        register(&open, None, &document).await.expect_error("invalid_client_metadata");
+    }
 }

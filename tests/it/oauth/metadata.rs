@@ -304,9 +304,8 @@ async fn every_scope_and_claim_is_as_it_says(app: TestApp) {
         .map(|name| (name.clone(), json!("something")))
         .collect();
     app.user_with("ada", |user| user.claims = everything).await;
-    let rp = app.client("web").create().await;
-
     let scopes = list(&document, "scopes_supported");
+    let rp = app.client("web").scope(&scopes.join(" ")).create().await;
     assert!(scopes.contains(&"openid".to_owned()), "Discovery §3: MUST support openid");
     assert!(scopes.contains(&"notes:read".to_owned()), "{scopes:?}");
     let tokens = rp.sign_in_with(&app.person(), "ada", &[("scope", &scopes.join(" "))]).await;

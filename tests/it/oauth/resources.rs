@@ -17,7 +17,9 @@ each_database!(
     a_scope_goes_to_its_own_resource_alone,
     without_a_resource_the_scopes_say_where_a_token_is_good,
     a_refresh_stays_within_what_was_granted,
-    a_pushed_request_and_a_device_may_name_resources,
+    a_pushed_request_may_name_resources,
+    a_device_may_name_resources_and_is_held_to_them,
+    the_pages_name_the_places_besides_what_may_be_done_there,
     a_resource_server_is_told_of_tokens_for_its_own_resources_alone,
     a_resource_says_how_long_its_tokens_live_and_what_signs_them,
     what_is_not_registered_is_no_target,
@@ -28,7 +30,7 @@ each_database!(
 const NOTES: &str = "https://notes.example/api";
 const MAIL: &str = "https://mail.example/";
 
-fn resource(app: &TestApp, uri: &str, scope: &str) -> Resource {
+pub fn resource(app: &TestApp, uri: &str, scope: &str) -> Resource {
     let now = app.clock.now();
     Resource {
         uri: uri.parse().expect("a URI"),
@@ -173,7 +175,7 @@ async fn a_refresh_stays_within_what_was_granted(app: TestApp) {
     rp.refresh(&last).await.expect_error("invalid_target");
 }
 
-async fn a_pushed_request_and_a_device_may_name_resources(app: TestApp) {
+async fn a_pushed_request_may_name_resources(app: TestApp) {
     let rp = place(&app).await;
     let (person, pkce) = (app.person(), Pkce::new());
     let request_uri = pushed(&rp, &pkce, &[("scope", "notes:read"), ("resource", NOTES)]).await;
@@ -183,15 +185,69 @@ async fn a_pushed_request_and_a_device_may_name_resources(app: TestApp) {
     let tokens = rp.redeem(&page.code(), &pkce).await.expect_tokens();
     assert_eq!(audience(&tokens), json!(NOTES));
     super::par::push(&rp, &pkce, &[("resource", "https://nowhere.example/")]).await.expect_error("invalid_target");
+}
 
-    let tv = app.client("tv").on_a_device().with(|client| client.scope = Scope::from("notes:read")).create().await;
-    let ask =
-        async |uri: &str| tv.post("/oauth/device_authorization", &[("scope", "notes:read"), ("resource", uri)]).await;
-    ask("https://nowhere.example/").await.expect_error("invalid_target");
-    let waiting = ask(NOTES).await.expect_status(200).json();
-    assert!(waiting["device_code"].is_string());
-    let kept = app.count(&format!("device_requests WHERE resources = '[\"{NOTES}\"]'")).await;
-    assert_eq!(kept, 1);
+async fn a_device_may_name_resources_and_is_held_to_them(app: TestApp) {
+    place(&app).await;
+    let tv = app.client("tv").on_a_device().scope("offline_access notes:read mail:read").create().await;
+    let begin = async |asked: &[(&str, &str)]| {
+        let fields = [&[("scope", "notes:read mail:read")], asked].concat();
+        tv.post("/oauth/device_authorization", &fields).await
+    };
+    begin(&[("resource", "https://nowhere.example/")]).await.expect_error("invalid_target");
+    // RFC 8707 §2.2, from the device authorization to the token.
+    for (asked, wanted, refused, expected) in [
+        (&[NOTES][..], &[][..], MAIL, (json!(NOTES), "notes:read")),
+        (&[NOTES], &[NOTES], MAIL, (json!(NOTES), "notes:read")),
+        (&[NOTES, MAIL], &[MAIL], "urn:example:unknown", (json!(MAIL), "mail:read")),
+        (&[NOTES, MAIL], &[], app.issuer(), (json!([NOTES, MAIL]), "mail:read notes:read")),
+        // None was named, so those are granted whose scopes were.
+        (&[], &[NOTES], "urn:example:unknown", (json!(NOTES), "notes:read")),
+    ] {
+        let named: Vec<_> = asked.iter().map(|uri| ("resource", *uri)).collect();
+        let waiting = begin(&named).await.expect_status(200).json();
+        let code = waiting["device_code"].as_str().unwrap();
+        app.person().allow_device("ada", waiting["user_code"].as_str().unwrap()).await;
+        let redeem = async |wanted: &[&str]| {
+            let mut fields = vec![("grant_type", crate::support::device::GRANT), ("device_code", code)];
+            fields.extend(wanted.iter().map(|uri| ("resource", *uri)));
+            tv.post("/oauth/token", &fields).await
+        };
+        // §2: what is refused is told so, and spends nothing.
+        redeem(&[refused]).await.expect_error("invalid_target").expect_status(400);
+        let tokens = redeem(wanted).await.expect_tokens();
+        assert_eq!((audience(&tokens), tokens.scope()), expected, "{asked:?} {wanted:?}");
+    }
+}
+
+async fn the_pages_name_the_places_besides_what_may_be_done_there(app: TestApp) {
+    app.user("ada").await;
+    for (uri, name, scope) in [(NOTES, "Notes & more", "notes:read"), ("urn:example:mail", "Mail", "mail:read")] {
+        register(&app, &Resource { name: name.to_owned(), ..resource(&app, uri, scope) }).await;
+    }
+    let rp = app.client("web").scope("openid notes:read mail:read extra").create().await;
+    let (notes, mail) =
+        ("Notes &#38; more</bdi> (<span class=\"address\">notes.example</span>)", "urn:example:mail</span>");
+    for (scope, asked, told, untold) in [
+        ("notes:read", &[NOTES][..], &[notes][..], &[mail][..]),
+        ("openid extra", &["urn:example:mail"], &[mail], &[notes]),
+        ("notes:read mail:read", &[], &[notes, mail], &[]),
+        ("openid extra", &[], &[], &["Used at"]),
+        ("openid extra", &[app.issuer()], &[], &["Used at"]),
+    ] {
+        let (person, pkce) = (app.person(), Pkce::new());
+        let mut fields = vec![("scope", scope)];
+        fields.extend(asked.iter().map(|uri| ("resource", *uri)));
+        let page = rp.authorize(&person, &pkce, &fields).await;
+        let page = person.sign_in(&page, "ada", PASSWORD).await;
+        assert!(page.asks_for_consent(), "{page:?}");
+        assert!(told.iter().all(|words| page.body.contains(words)), "{scope} {asked:?}: {}", page.body);
+        assert!(!untold.iter().any(|words| page.body.contains(words)), "{scope} {asked:?}: {}", page.body);
+    }
+    let tv = app.client("tv").on_a_device().scope("notes:read").create().await;
+    let waiting = tv.begin("notes:read").await;
+    let page = app.person().enter_code("ada", &waiting.user_code).await;
+    assert!(page.asks_about_a_device() && page.body.contains(notes), "{page:?}");
 }
 
 async fn a_resource_server_is_told_of_tokens_for_its_own_resources_alone(app: TestApp) {

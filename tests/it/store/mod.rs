@@ -6,6 +6,7 @@ mod crash;
 mod feed;
 mod feed_log;
 mod following;
+mod kept;
 mod outage;
 mod processes;
 mod remembered;

@@ -30,6 +30,11 @@ impl Person {
         Self { url: url.to_owned(), http: http_client(), cookies: Mutex::default() }
     }
 
+    /// One whose connections are made by `http`: of another trust, or with a certificate.
+    pub fn over(url: &str, http: reqwest::Client) -> Self {
+        Self { http, ..Self::new(url) }
+    }
+
     /// The cookies that the browser holds.
     pub fn cookies(&self) -> HashMap<String, String> {
         self.cookies.lock().expect("no test panicked with it").clone()

@@ -1,7 +1,8 @@
-//! The certificate of the client of a request: that of the connection, or what a proxy says of its own.
+//! Who is at the other end: the address of the connection, and the certificate of the client, which is that of the
+//! connection or what a proxy says of its own.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -15,23 +16,27 @@ use crate::config::Config;
 use crate::crypto::PeerCertificate;
 use crate::types::params;
 
-/// What the client proved to hold by the handshake, if it showed any.
-pub struct Certificate(pub Option<PeerCertificate>);
+pub struct Peer {
+    /// That of a proxy, where there is one.
+    pub address: Option<IpAddr>,
+    /// What the client proved to hold by the handshake, if it showed any.
+    pub certificate: Option<PeerCertificate>,
+}
 
-impl FromRequestParts<Shared> for Certificate {
+impl FromRequestParts<Shared> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, services: &Shared) -> Result<Self, Infallible> {
-        Ok(Self(find(parts, &services.config)))
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        Ok(Self { address, certificate: certificate(parts, address, &services.config) })
     }
 }
 
-fn find(parts: &Parts, config: &Config) -> Option<PeerCertificate> {
+fn certificate(parts: &Parts, address: Option<IpAddr>, config: &Config) -> Option<PeerCertificate> {
     if let Some(header) = &config.server.client_certificate_header {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
         // Anybody may send a header, and only a proxy of ours takes that of a stranger away. Its own certificate, if it
         // has one, is not the client's.
-        if peer.is_some_and(|peer| config.server.trusted_proxies.iter().any(|range| range.contains(peer))) {
+        if address.is_some_and(|peer| config.server.trusted_proxies.iter().any(|range| range.contains(peer))) {
             let mut values = parts.headers.get_all(header.as_str()).iter();
             let (first, second) = (values.next()?, values.next());
             return first.to_str().ok().filter(|_| second.is_none()).and_then(read);
