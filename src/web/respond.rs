@@ -286,6 +286,7 @@ pub async fn to_client(services: &Services, target: &RedirectTarget, answer: &An
     match answer {
         Answer::Code(code) => fields.push(("code", code.expose_secret())),
         Answer::Error(error) => {
+            tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
             fields.push(("error", error.code.as_str()));
             fields.push(("error_description", &error.description));
         }
