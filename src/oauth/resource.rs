@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use super::error::{invalid_scope, invalid_target};
-use super::scope::OPENID;
+use super::scope::{OPENID, still_registered};
 use super::{Context, Error};
 use crate::config::Config;
-use crate::types::{Algorithm, Audience, Fault, GrantId, Params, Resource, Resources, Scope};
+use crate::store::Grant;
+use crate::types::{Algorithm, Audience, Client, Fault, GrantId, Params, Resource, Resources, Scope};
 
 /// Where an access token will be good, and what follows from that.
 #[derive(Clone, Debug)]
@@ -127,6 +128,21 @@ pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, 
         places.push(cx.issuer().to_owned());
     }
     Ok((scope, target(&known, places)))
+}
+
+/// What a new token of a grant may say, and for whom it is: within what was granted, and what its client is registered
+/// for by now.
+///
+/// # Errors
+/// Those of `narrowed` and `aim`.
+pub async fn of_grant(
+    cx: &Context,
+    client: &Client,
+    asked: Vec<String>,
+    grant: &Grant,
+) -> Result<(Scope, Target), Error> {
+    let places = narrowed(cx, asked, (&grant.scope, &grant.terms.resources)).await?;
+    aim(cx, &places, still_registered(client, &grant.scope)).await
 }
 
 /// What a person is told of where the tokens of a request will be good, besides here: what it names, or else the
