@@ -8,9 +8,9 @@ use serde_json::Map;
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
 use super::issue::{self, refresh_token};
-use super::{Context, Error, encryption};
+use super::{Context, Error, encryption, profile};
 use crate::crypto::{TokenType, jwt};
-use crate::types::{Algorithm, Client, ClientId, Fault, Params, SenderKey};
+use crate::types::{Client, ClientId, Fault, Params, SenderKey};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -140,9 +140,7 @@ struct Response<'a> {
 pub async fn signed(cx: &Context, caller: &Client, told: &Introspection) -> Result<String, Error> {
     let protection = &caller.metadata.protection;
     let response = Response { iss: cx.issuer(), aud: &caller.id, iat: cx.now.secs(), token_introspection: told };
-    // RFC 9701 §6: "If omitted, the default is RS256", which every server has.
-    let algorithm = protection.introspection_signed_response_alg.unwrap_or(Algorithm::Rs256);
-    let key = cx.keys.active(algorithm, cx.now)?;
+    let key = cx.keys.active(profile::introspection_algorithm(&cx.config, &caller.metadata), cx.now)?;
     let signed = jwt::sign(key, TokenType::Introspection, &response).map_err(Fault::internal)?;
     Ok(encryption::nested(cx, (caller, protection.of_introspection()), Map::new(), signed).await?)
 }

@@ -63,7 +63,10 @@ impl Doctor {
                     .iter()
                     .any(|client| strict(client) && finding.client.as_ref().is_none_or(|id| *id == client.id))
         };
-        let found = examine(&admin.config, &clients).into_iter().chain(unsigned(&admin.config, &resources));
+        let found = examine(&admin.config, &clients)
+            .into_iter()
+            .chain(unsigned(&admin.config, &resources))
+            .chain(weak(&resources));
         let (findings, untold): (Vec<_>, Vec<_>) = found.partition(told);
         let report = if self.json { output::json(&findings)? } else { text(&findings, (untold.len(), clients.len())) };
         if findings.iter().any(Finding::is_objection) {
@@ -108,6 +111,27 @@ fn unsigned(config: &Config, resources: &Resources) -> Vec<Finding> {
         ),
     };
     resource::unsigned(config, resources).map(finding).collect()
+}
+
+/// Resources whose tokens are not signed as they are registered, because some client is held to FAPI 2.0.
+fn weak(resources: &Resources) -> Vec<Finding> {
+    let unfit = |resource: &Resource| {
+        let algorithm = resource.access_token_signing_alg.filter(|own| !profile::ALGORITHMS.contains(own))?;
+        Some(Finding {
+            severity: Severity::Error,
+            standard: Standard::Fapi2,
+            section: "§5.4.1",
+            client: None,
+            resource: Some(resource.uri.to_string()),
+            what: format!("its tokens are signed with {algorithm}"),
+            why: "clients that are held to the profile get tokens for it in tokens.access_token_algorithm instead",
+            remedy: format!(
+                "grantor resource update {} --access-token-alg ES256, and teach the API that",
+                resource.uri
+            ),
+        })
+    };
+    resources.iter().filter_map(unfit).collect()
 }
 
 fn broken(

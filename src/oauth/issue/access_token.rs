@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Context;
 use super::super::subjects::Known;
+use super::super::{Context, profile};
 use super::Access;
 use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
@@ -95,6 +95,7 @@ pub(super) fn for_grant(
     let Known { subject, sector } = cx.subjects.of(&client.metadata, grant.user)?;
     sign(
         cx,
+        client,
         wanted,
         AccessClaims {
             sub: subject.to_string(),
@@ -116,7 +117,7 @@ pub(super) fn for_grant(
 
 /// The token of a client that acts for itself.
 pub(super) fn for_client(cx: &Context, client: &Client, wanted: &Access<'_>) -> Result<Minted, Fault> {
-    sign(cx, wanted, bare(cx, client, wanted, end(cx, client, wanted)))
+    sign(cx, client, wanted, bare(cx, client, wanted, end(cx, client, wanted)))
 }
 
 /// The shorter of what the client may have and what the resource lets it have.
@@ -150,8 +151,8 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
     }
 }
 
-fn sign(cx: &Context, wanted: &Access<'_>, claims: AccessClaims) -> Result<Minted, Fault> {
-    let algorithm = wanted.target.algorithm.unwrap_or(cx.config.tokens.access_token_algorithm);
+fn sign(cx: &Context, client: &Client, wanted: &Access<'_>, claims: AccessClaims) -> Result<Minted, Fault> {
+    let algorithm = profile::access_token_algorithm(&cx.config, &client.metadata, wanted.target.algorithm);
     let key = cx.keys.active(algorithm, cx.now)?;
     let token = jwt::sign(key, TokenType::AccessToken, &claims).map_err(Fault::internal)?;
     Ok(Minted { token, expires_in: claims.exp - claims.iat })

@@ -74,6 +74,19 @@ pub fn response_algorithm(config: &Config, client: &ClientMetadata) -> Algorithm
     client.authorization_signed_response_alg.unwrap_or(unsaid)
 }
 
+/// §5.4.1: what signs introspection responses. RFC 9701 §6: "If omitted, the default is RS256", which every server has.
+pub fn introspection_algorithm(config: &Config, client: &ClientMetadata) -> Algorithm {
+    let ours = || config.keys.algorithms.iter().copied().find(|own| ALGORITHMS.contains(own));
+    let unsaid = if applies(config, client) { ours() } else { None };
+    client.protection.introspection_signed_response_alg.or(unsaid).unwrap_or(Algorithm::Rs256)
+}
+
+/// §5.4.1: what signs access tokens: that of their resource, where this client may have it so, else that of the server.
+pub fn access_token_algorithm(config: &Config, client: &ClientMetadata, of_resource: Option<Algorithm>) -> Algorithm {
+    let may_be = |algorithm: &Algorithm| !applies(config, client) || ALGORITHMS.contains(algorithm);
+    of_resource.filter(may_be).unwrap_or(config.tokens.access_token_algorithm)
+}
+
 /// §5.3.2.2: "shall reject authorization requests sent without" PAR; RFC 9126 §5, §6 leave it to configuration.
 pub fn must_push(config: &Config, client: &ClientMetadata) -> bool {
     config.authorization.require_pushed_authorization_requests

@@ -235,6 +235,7 @@ pub const CLIENT_RULES: &[Rule] = &[
                 ("request_object_signing_alg", client.request_object_signing_alg),
                 ("authorization_signed_response_alg", client.authorization_signed_response_alg),
                 ("userinfo_signed_response_alg", client.protection.userinfo_signed_response_alg),
+                ("introspection_signed_response_alg", client.protection.introspection_signed_response_alg),
                 ("id_token_signed_response_alg", Some(client.id_token_signed_response_alg)),
             ];
             let used = |name: &str| name != "id_token_signed_response_alg" || uses_codes(client);

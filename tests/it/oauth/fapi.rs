@@ -7,10 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::config::Config;
 use grantor::crypto::{SigningKey, SystemRandom, random};
 use grantor::oauth::profile;
-use grantor::types::{Algorithm, AuthMethod, ClientMetadata, Clock as _, GrantType, PkcePolicy, Profile};
+use grantor::types::{Algorithm, AuthMethod, ClientMetadata, Clock as _, GrantType, PkcePolicy, Profile, Resource};
 use serde_json::{Value, json};
 
 use super::par::address;
+use super::resources::{register, resource};
 use crate::each_database;
 use crate::support::app::PASSWORD;
 use crate::support::assertion::Signer;
@@ -20,6 +21,7 @@ use crate::support::{Answer, Person, Pkce, TestApp};
 each_database!(
     a_client_of_the_profile_pushes_binds_and_keeps_its_refresh_token,
     what_falls_short_of_the_profile_is_refused,
+    what_a_client_of_the_profile_gets_is_never_signed_in_rs256,
     the_profile_of_the_server_holds_every_client,
     codes_of_the_profile_are_good_for_a_minute,
     a_client_that_cannot_keep_to_the_profile_is_not_let_in,
@@ -209,6 +211,26 @@ async fn what_falls_short_of_the_profile_is_refused(app: TestApp) {
     machine().await.expect_tokens();
 }
 
+async fn what_a_client_of_the_profile_gets_is_never_signed_in_rs256(app: TestApp) {
+    let weak = Resource { access_token_signing_alg: Some(Algorithm::Rs256), ..resource(&app, "urn:example:weak", "") };
+    register(&app, &weak).await;
+    let bank = Strong::register(&app, |client| client.resource_server = true).await;
+    let get = async || {
+        let itself = [("grant_type", "client_credentials"), ("resource", "urn:example:weak")];
+        let tokens = bank.post("/oauth/token", &itself, Some(&bank.proof("/oauth/token"))).await.expect_tokens();
+        let assertion = bank.signer.assertion(&app);
+        let fields = [&assertion.fields()[..], &[("token", tokens.access_token())]].concat();
+        let request = app.http.post(format!("{}/oauth/introspect", app.url)).form(&fields);
+        let told = request.header("accept", "application/token-introspection+jwt").send().await.unwrap();
+        let told = Answer::of(told).await.expect_status(200);
+        (decode(tokens.access_token()).0["alg"].clone(), decode(&told.body).0["alg"].clone())
+    };
+    // §5.4.1: neither where the resource would have it, nor where RFC 9701 §6 would.
+    assert_eq!(get().await, (json!("ES256"), json!("ES256")));
+    app.reregister("bank", |client| client.profile = None).await;
+    assert_eq!(get().await, (json!("RS256"), json!("RS256")));
+}
+
 async fn the_profile_of_the_server_holds_every_client(app: TestApp) {
     let strict =
         app.another("[security]\nprofile = \"fapi2\"\n[client_authentication]\nendpoint_audience = true").await;
@@ -295,6 +317,10 @@ fn a_registration_that_falls_short_is_refused_in_words() {
     refused(|client| client.token_endpoint_auth_signing_alg = Some(Algorithm::Rs256), "token_endpoint_auth");
     refused(|client| client.request_object_signing_alg = Some(Algorithm::Es384), "request_object_signing_alg");
     refused(|client| client.protection.userinfo_signed_response_alg = Some(Algorithm::Rs256), "userinfo_signed");
+    let weak = |client: &mut ClientMetadata| {
+        client.protection.introspection_signed_response_alg = Some(Algorithm::Rs256);
+    };
+    refused(weak, "introspection_signed");
     refused(|client| client.authorization_signed_response_alg = Some(Algorithm::Rs256), "authorization_signed");
     for fit in [AuthMethod::TlsClientAuth, AuthMethod::SelfSignedTlsClientAuth] {
         assert_eq!(profile::check(&config, &ClientMetadata { token_endpoint_auth_method: fit, ..good() }), Ok(()));

@@ -44,7 +44,7 @@ pub fn resource(app: &TestApp, uri: &str, scope: &str) -> Resource {
     }
 }
 
-async fn register(app: &TestApp, resource: &Resource) {
+pub async fn register(app: &TestApp, resource: &Resource) {
     let mut tx = app.store.begin().await.unwrap();
     tx.insert_resource(resource).await.unwrap();
     tx.commit().await.unwrap();
