@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::config::Config;
-use grantor::crypto::{SigningKey, SystemRandom, random};
+use grantor::crypto::{SigningKey, SystemRandom, random, sha256_base64url};
 use grantor::oauth::profile;
 use grantor::types::{Algorithm, AuthMethod, ClientMetadata, Clock as _, GrantType, PkcePolicy, Profile, Resource};
 use serde_json::{Value, json};
@@ -56,6 +56,11 @@ impl<'a> Strong<'a> {
     }
 
     /// What the client posts, with its assertion.
+    /// One for a token that is shown.
+    pub fn proof_with(&self, path: &str, token: &str) -> String {
+        signed_proof(self.app, &self.holder, path, Some(token))
+    }
+
     pub async fn post(&self, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
         self.post_to(self.app, path, fields, proof).await
     }
@@ -127,14 +132,21 @@ impl<'a> Strong<'a> {
 }
 
 fn proof(app: &TestApp, key: &SigningKey, path: &str) -> String {
+    signed_proof(app, key, path, None)
+}
+
+fn signed_proof(app: &TestApp, key: &SigningKey, path: &str, token: Option<&str>) -> String {
     let jwk = key.public_jwk().expect("it has a public half");
     let header = json!({ "typ": "dpop+jwt", "alg": key.algorithm().as_str(), "jwk": jwk });
-    let claims = json!({
+    let mut claims = json!({
         "jti": random::token(&SystemRandom::new(), 16),
         "htm": "POST",
         "htu": format!("{}{path}", app.issuer()),
         "iat": app.clock.now().secs(),
     });
+    if let Some(token) = token {
+        claims["ath"] = sha256_base64url(token.as_bytes()).into();
+    }
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let message = format!("{}.{}", encode(&header), encode(&claims));
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).expect("it signs")))

@@ -21,6 +21,7 @@ each_engine!(a_client_of_mutual_tls_needs_no_proof_but_its_certificate);
 each_database!(
     a_request_object_of_the_profile_lasts_an_hour_at_most,
     a_signed_response_of_the_profile_is_never_in_rs256,
+    messages_are_signed_both_ways,
     who_registers_itself_is_held_to_the_profile_of_the_server,
     no_token_lives_on_that_was_fetched_while_its_grant_was_revoked,
 );
@@ -172,6 +173,67 @@ async fn a_signed_response_of_the_profile_is_never_in_rs256(app: TestApp) {
     assert_eq!(signed_with().await, "ES256");
     app.reregister("bank", |client| client.profile = None).await;
     assert_eq!(signed_with().await, "RS256");
+}
+
+/// FAPI 2.0 Message Signing §5.3, from the request to UserInfo.
+async fn messages_are_signed_both_ways(app: TestApp) {
+    app.user("ada").await;
+    let bank = Strong::register(&app, |client| {
+        client.require_signed_request_object = true;
+        client.protection.userinfo_signed_response_alg = Some(Algorithm::Es256);
+    });
+    let bank = bank.await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let asked = json!({
+        "response_type": "code", "response_mode": "jwt", "redirect_uri": "https://app.example/callback",
+        "scope": "openid", "state": "a state", "code_challenge": pkce.challenge, "code_challenge_method": "S256",
+    });
+    let plain: Vec<_> =
+        asked.as_object().unwrap().iter().map(|(name, value)| (&**name, value.as_str().unwrap())).collect();
+    bank.post("/oauth/par", &plain, None).await.expect_error("invalid_request");
+
+    let object = |alg: &str| {
+        let mut claims = asked.clone();
+        let now = app.clock.now().secs();
+        for (name, value) in [("iss", json!("bank")), ("client_id", json!("bank")), ("aud", json!(app.issuer()))] {
+            claims[name] = value;
+        }
+        claims["nbf"] = json!(now);
+        claims["exp"] = json!(now + 300);
+        let mut header = bank.signer.header();
+        header["typ"] = json!("oauth-authz-req+jwt");
+        header["alg"] = json!(alg);
+        bank.signer.sign(&header, &claims.to_string())
+    };
+    // §5.4.1 of the Security Profile: not even where the key would do.
+    for alg in ["RS256", "none"] {
+        bank.post("/oauth/par", &[("request", &object(alg))], None).await.expect_error("invalid_request_object");
+    }
+    let pushed = bank.post("/oauth/par", &[("request", &object("ES256"))], None).await.expect_status(201).json();
+    let page = person.get(&address("bank", pushed["request_uri"].as_str().unwrap())).await;
+    let page = person.sign_in(&page, "ada", PASSWORD).await;
+    let page = person.decide(&page, "allow").await;
+    // JARM §2.1: in the JWT, and nowhere else.
+    assert_eq!((page.param("code"), page.param("state")), (None, None));
+    let (header, answer) = decode(&page.param("response").expect("a signed response"));
+    assert_eq!(
+        (&header["alg"], &answer["iss"], &answer["state"]),
+        (&json!("ES256"), &json!(app.issuer()), &json!("a state"))
+    );
+
+    let code = answer["code"].as_str().unwrap();
+    let tokens = bank.redeem(code, &pkce, Some(&bank.proof("/oauth/token"))).await.expect_tokens();
+    let token = tokens.access_token();
+    let userinfo = async |scheme: &str, proof: Option<String>| {
+        let request = app.http.post(format!("{}/oauth/userinfo", app.url));
+        let request = request.header("authorization", format!("{scheme} {token}"));
+        let request = proof.into_iter().fold(request, |request, proof| request.header("dpop", proof));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    userinfo("Bearer", None).await.expect_error("invalid_token").expect_status(401);
+    let told = userinfo("DPoP", Some(bank.proof_with("/oauth/userinfo", token))).await.expect_status(200);
+    let (header, claims) = decode(&told.body);
+    assert_eq!((&header["alg"], &claims["aud"]), (&json!("ES256"), &json!("bank")));
 }
 
 async fn who_registers_itself_is_held_to_the_profile_of_the_server(app: TestApp) {
