@@ -12,7 +12,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
-use crate::support::app::{Folder, PASSWORD};
+use crate::support::app::{Folder, PASSWORD, eventually};
 use crate::support::behind::signed;
 use crate::support::party::{basic, encode};
 use crate::support::process::{Process, free_port};
@@ -184,6 +184,7 @@ async fn what_the_page_sets_up_takes_what_the_test_bed_sends() {
 
     a_client_registers_itself(&bed, &person).await;
     clients_of_fapi_are_held_to_it(&bed).await;
+    the_keys_change_when_the_page_says_so(&bed).await;
 }
 
 async fn a_client_registers_itself(bed: &Bed, person: &Person) {
@@ -206,6 +207,32 @@ async fn a_client_registers_itself(bed: &Bed, person: &Person) {
     let proof = assertion(&key, id, &format!("{}/oauth/token", bed.url));
     let redeem = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", &*redirect_uri)];
     bed.post(&http, "/oauth/token", &[&redeem[..], &borrowed(&proof)].concat()).await.expect_tokens();
+
+    // With the page's token it is a verified one, whose logo is shown.
+    let document = json!({"redirect_uris": [redirect_uri], "logo_uri": "https://bed.example/logo.png"});
+    let token = bed.printed.lines().find_map(|line| line.trim().strip_prefix("token ")).expect("a token was made");
+    for token in [None, Some(token.trim())] {
+        let request = http.post(format!("{}/oauth/register", bed.url)).json(&document);
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let client = Answer::of(request.send().await.unwrap()).await.expect_status(201).json();
+        let page = bed.authorize(person, client["client_id"].as_str().unwrap(), "openid").await;
+        assert_eq!(page.body.contains("https://bed.example/logo.png"), token.is_some(), "{page:?}");
+    }
+}
+
+/// `oidcc-server-rotate-keys` looks for a key that was not there before.
+async fn the_keys_change_when_the_page_says_so(bed: &Bed) {
+    let command = "grantor --config grantor.toml keys rotate --now";
+    assert!(PAGE.contains(&format!("`{command}`")));
+    let http = bed.http(None);
+    let published = async || {
+        let set = Answer::of(http.get(format!("{}/oauth/jwks", bed.url)).send().await.unwrap()).await.json();
+        let keys = set["keys"].as_array().unwrap().iter();
+        keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    let before = published().await;
+    run(&bed.folder.0, command);
+    eventually("there are new keys", async || !published().await.is_subset(&before)).await;
 }
 
 async fn clients_of_fapi_are_held_to_it(bed: &Bed) {
