@@ -45,7 +45,7 @@ class Verifier:
         # RFC 9068 §4: an ID token has the same issuer and the same signature.
         if jwt.get_unverified_header(token).get("typ", "").lower() != "at+jwt":
             raise jwt.InvalidTokenError("not an access token")
-        return jwt.decode(
+        claims = jwt.decode(
             token,
             self.keys.get_signing_key_from_jwt(token),
             algorithms=["ES256"],
@@ -54,6 +54,9 @@ class Verifier:
             audience=self.resource,
             options={"require": ["exp", "iat", "sub", "client_id"]},
         )
+        if "cnf" in claims:
+            raise jwt.InvalidTokenError("bound to a key, and the SDK checks no proofs: not for bearers")
+        return claims
 
 
 def server(issuer: str, resource: str) -> MCPServer:

@@ -69,6 +69,14 @@ pub fn key_ring(config: &Config, rng: &dyn Random) -> anyhow::Result<KeyRing> {
     })
 }
 
+/// Where the SQLite file would be made, if it is not there yet.
+pub fn missing_database(config: &Config) -> Option<PathBuf> {
+    match config.database_url() {
+        DatabaseUrl::Sqlite(path) if !path.exists() => Some(path),
+        _ => None,
+    }
+}
+
 /// Opens the database, and brings its schema up to date.
 ///
 /// # Errors
@@ -367,6 +375,7 @@ mod tests {
         let config = Config::load(&Overrides { database, ..Overrides::default() }, std::iter::empty()).unwrap();
         let told = told(open_store(&config, Arc::new(SystemClock)).await);
         assert!(told.contains("postgres://ada:***@127.0.0.1:1/grantor cannot be opened"), "{told}");
+        assert!(told.contains("refused"), "{told}");
         assert!(!told.contains("s3cret"), "{told}");
     }
 }

@@ -51,6 +51,7 @@ pub struct App {
     config: Arc<Config>,
     store: Store,
     router: Router,
+    tls: Option<RustlsConfig>,
     jobs: Jobs,
 }
 
@@ -60,6 +61,7 @@ impl App {
     /// # Errors
     /// In words that say what to do.
     pub async fn start(config: Config, ambient: Ambient) -> anyhow::Result<Self> {
+        let tls = tls::config(&config.tls)?.map(|tls| RustlsConfig::from_config(Arc::new(tls)));
         data::prepare(&config)?;
         let ring = Arc::new(data::key_ring(&config, &*ambient.rng)?);
         let store = data::open_store(&config, ambient.clock.clone()).await?;
@@ -129,7 +131,7 @@ impl App {
             rng: ambient.rng,
             clock: ambient.clock,
         });
-        Ok(Self { config, store, router, jobs })
+        Ok(Self { config, store, router, tls, jobs })
     }
 
     pub fn store(&self) -> &Store {
@@ -143,10 +145,10 @@ impl App {
     /// Serves until `shutdown` is ready, then finishes the requests in flight.
     ///
     /// # Errors
-    /// When the certificate cannot be used, or a job has ended: what it did, nobody does any more.
+    /// When a job has ended: what it did, nobody does any more.
     pub async fn serve(mut self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let handle = Handle::new();
-        let serving = accept(self.config.clone(), self.router.clone(), listener, handle.clone());
+        let serving = accept(self.tls.clone(), self.router.clone(), listener, handle.clone());
         let stopping = async {
             let why = tokio::select! {
                 () = shutdown => Ok(()),
@@ -191,21 +193,20 @@ impl Jobs {
 
 /// Answers requests until `handle` says that it is enough.
 async fn accept(
-    config: Arc<Config>,
+    tls: Option<RustlsConfig>,
     router: Router,
     listener: TcpListener,
     handle: Handle<SocketAddr>,
 ) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    match tls::config(&config.tls)? {
+    match tls {
         None => {
             let mut server = axum_server::from_tcp(listener)?.handle(handle);
             server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             server.serve(service).await?;
         }
         Some(tls) => {
-            let tls = RustlsConfig::from_config(Arc::new(tls));
             let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
             server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             server.serve(service).await?;
@@ -219,7 +220,7 @@ async fn accept(
 /// # Errors
 /// When the address is taken or not ours.
 pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (server.listen)"))
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The hasher, as configured.

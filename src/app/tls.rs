@@ -1,11 +1,12 @@
 //! https by the server itself: which protocols are spoken, and what is asked of clients.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
@@ -28,9 +29,11 @@ const GOOD_OF_TLS12: [CipherSuite; 4] = [
 /// When the certificate or its key cannot be used.
 pub fn config(tls: &Tls) -> anyhow::Result<Option<ServerConfig>> {
     let Some((cert, key)) = tls.files() else { return Ok(None) };
-    let files = || format!("tls.cert {} or tls.key {}", cert.display(), key.display());
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).with_context(files)?.collect();
-    let private = PrivateKeyDer::from_pem_file(key).with_context(files)?;
+    let chain = chain(cert).map_err(|why| anyhow!("tls.cert {}: {why}", cert.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|why| match why {
+        pem::Error::NoItemsFound => anyhow!("tls.key {}: there is no private key in it", key.display()),
+        why => anyhow!("tls.key {}: {why}", key.display()),
+    })?;
 
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     let is_good = |suite: CipherSuite| GOOD_OF_TLS12.contains(&suite);
@@ -42,9 +45,19 @@ pub fn config(tls: &Tls) -> anyhow::Result<Option<ServerConfig>> {
         ClientCertificates::Off => builder.with_no_client_auth(),
         ClientCertificates::Optional => builder.with_client_cert_verifier(Arc::new(AnyCertificate(algorithms))),
     };
-    let mut config = builder.with_single_cert(chain.with_context(files)?, private).with_context(files)?;
+    let config = builder.with_single_cert(chain, private);
+    let mut config = config.with_context(|| format!("tls.cert {} and tls.key {}", cert.display(), key.display()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(config))
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match chain {
+        Ok(chain) if chain.is_empty() => Err("there is no certificate in it".to_owned()),
+        Ok(chain) => Ok(chain),
+        Err(why) => Err(why.to_string()),
+    }
 }
 
 /// Lets in whoever shows a certificate and proves to hold its key, and whoever shows none. Whether it is that of a client

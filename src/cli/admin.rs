@@ -24,12 +24,43 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// Says so when it made a new database: whoever is in another directory than the server would not notice.
     pub async fn open(overrides: &Overrides) -> anyhow::Result<Self> {
+        let new = data::missing_database(&Config::load(overrides, config::environment())?);
+        let admin = Self::open_or_make(overrides).await?;
+        if let Some(path) = new {
+            // Standard output may be read by a program.
+            eprintln!(
+                "Made the new database {}. If a server runs already, it has another: name it by --data-dir, --config or \
+                 GRANTOR__DATABASE__URL.",
+                path.display()
+            );
+        }
+        Ok(admin)
+    }
+
+    pub async fn open_or_make(overrides: &Overrides) -> anyhow::Result<Self> {
         let config = Config::load(overrides, config::environment())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         data::prepare(&config)?;
         let store = data::open_store(&config, Arc::clone(&clock)).await?;
         Ok(Self { config, store, rng: SystemRandom::new(), clock })
+    }
+
+    /// For what changes nothing.
+    ///
+    /// # Errors
+    /// When there is no database yet, too.
+    pub async fn open_existing(overrides: &Overrides) -> anyhow::Result<Self> {
+        let config = Config::load(overrides, config::environment())?;
+        if let Some(path) = data::missing_database(&config) {
+            bail!(
+                "there is no database at {}: run this where the server runs, or name its data by --data-dir, --config or \
+                 GRANTOR__DATABASE__URL",
+                path.display()
+            );
+        }
+        Self::open_or_make(overrides).await
     }
 
     pub fn now(&self) -> Timestamp {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -34,9 +34,10 @@ const MACHINE: &str = "demo-machine";
 
 pub async fn run(args: DemoArgs, overrides: Overrides) -> anyhow::Result<()> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = app::listen(args.listen.unwrap_or(loopback(8080))).context("choose another with --listen")?;
-    let app_listener =
-        app::listen(args.app_listen.unwrap_or(loopback(8081))).context("choose another with --app-listen")?;
+    let listener = app::listen(args.listen.unwrap_or(loopback(8080)))
+        .map_err(|why| anyhow!("{why:#}; choose another address with --listen"))?;
+    let app_listener = app::listen(args.app_listen.unwrap_or(loopback(8081)))
+        .map_err(|why| anyhow!("{why:#}; choose another address with --app-listen"))?;
     let issuer = format!("http://localhost:{}", listener.local_addr()?.port());
     let app_url = format!("http://localhost:{}", app_listener.local_addr()?.port());
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +34,8 @@ pub async fn run(args: ServeArgs, overrides: Overrides) -> anyhow::Result<()> {
     let _logging = telemetry::init(&config.log)?;
 
     let (issuer, database) = (config.server.issuer.clone(), config.database_url());
-    let listener = app::listen(config.server.listen)?;
+    let listener = app::listen(config.server.listen)
+        .map_err(|why| anyhow!("{why:#}; --listen or server.listen names another address"))?;
     let address = listener.local_addr()?;
     let app = App::start(config, Ambient::system()).await?;
     tracing::info!(%issuer, %address, %database, "ready");

@@ -58,6 +58,11 @@ pub fn secret(rng: &dyn Random) -> SecretString {
     token(rng, 32).into()
 }
 
+/// Whether a text has the form of a secret.
+pub fn is_secret(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 /// A random UUID (RFC 9562 §5.4).
 pub fn uuid_v4(rng: &dyn Random) -> Uuid {
     uuid::Builder::from_random_bytes(bytes(rng)).into_uuid()

@@ -32,9 +32,7 @@ pub struct DeviceCode {
 impl DeviceCode {
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.split_once('.')?;
-        let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        let well_formed = secret.len() == 43 && secret.bytes().all(base64url);
-        Some(Self { id: GrantId::parse(id)?, secret: well_formed.then(|| secret.into())? })
+        Some(Self { id: GrantId::parse(id)?, secret: random::is_secret(secret).then(|| secret.into())? })
     }
 
     /// Not that of an authorization code with the same letters: neither is ever taken for the other.

@@ -84,7 +84,12 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
     if let Some(claims) = access_token::verify(cx, token) {
         let may_see = claims.client_id == caller.id || is_for(cx, caller, &claims);
         cx.store.ensure_fresh().await?;
-        if !may_see || cx.store.is_dead(&claims.bearer(cx)) {
+        if !may_see {
+            tracing::debug!(client = %caller.id, aud = ?claims.aud, "inactive: the token is not meant for its reader");
+            return Ok(INACTIVE);
+        }
+        if cx.store.is_dead(&claims.bearer(cx)) {
+            tracing::debug!(client = %caller.id, "inactive: the token was revoked, or what it hangs on");
             return Ok(INACTIVE);
         }
         // RFC 9449 §6.2
@@ -114,6 +119,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             exp: claims.exp,
         })));
     }
+    tracing::debug!(client = %caller.id, "inactive: expired, or no token of this server");
     Ok(INACTIVE)
 }
 

@@ -40,7 +40,7 @@ pub fn protected_resource(cx: &Context) -> Value {
         // RFC 6750 §2.1, §2.2
         "bearer_methods_supported": ["header", "body"],
         "resource_signing_alg_values_supported": signing_algorithms(cx),
-        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::as_str),
+        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
         "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
     })
 }

@@ -27,8 +27,7 @@ pub struct Pushed {
 /// form and cannot be one of ours.
 pub fn reference(request_uri: &str) -> Option<Option<[u8; 32]>> {
     let secret = request_uri.strip_prefix(PREFIX)?;
-    let well_formed = secret.len() == 43 && secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    Some(well_formed.then(|| hash::sha256(secret.as_bytes())))
+    Some(random::is_secret(secret).then(|| hash::sha256(secret.as_bytes())))
 }
 
 /// Takes down the request of an authenticated client.

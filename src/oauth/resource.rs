@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::error::invalid_target;
-use super::scope::OPENID;
+use super::error::{invalid_scope, invalid_target};
+use super::scope::{OPENID, still_registered};
 use super::{Context, Error};
 use crate::config::Config;
-use crate::types::{Algorithm, Audience, Fault, GrantId, Params, Resource, Resources, Scope};
+use crate::store::Grant;
+use crate::types::{Algorithm, Audience, Client, Fault, GrantId, Params, Resource, Resources, Scope};
 
 /// Where an access token will be good, and what follows from that.
 #[derive(Clone, Debug)]
@@ -81,13 +82,16 @@ pub async fn narrowed(
 /// resource looks the grant up for it.
 ///
 /// # Errors
-/// `invalid_target`
+/// `invalid_target`, `invalid_scope`
 pub async fn check(cx: &Context, asked: &[String], (grant, code): (GrantId, &[u8; 32])) -> Result<(), Error> {
     if asked.is_empty() {
         return Ok(());
     }
     match cx.store.granted(grant, code).await? {
-        Some((scope, terms)) => narrowed(cx, asked.to_vec(), (&scope, &terms.resources)).await.map(drop),
+        Some((scope, terms)) => {
+            let places = narrowed(cx, asked.to_vec(), (&scope, &terms.resources)).await?;
+            aim(cx, &places, scope).await.map(drop)
+        }
         // The statement that redeems says so.
         None => Ok(()),
     }
@@ -97,7 +101,7 @@ pub async fn check(cx: &Context, asked: &[String], (grant, code): (GrantId, &[u8
 /// (RFC 9068 §3); a scope that belongs to a resource stands in tokens for it alone.
 ///
 /// # Errors
-/// `invalid_target`, when none of the places is there any more.
+/// `invalid_target`, when none of the places is there any more; `invalid_scope`, when nothing of the scope belongs there.
 pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, Target), Error> {
     let known = cx.store.resources().await?;
     if uris.is_empty() && known.is_empty() {
@@ -114,12 +118,31 @@ pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, 
     if places.is_empty() {
         return Err(invalid_target("the resource that was granted is not registered any more").into());
     }
-    let scope = Scope::from_tokens(scope.tokens().filter(|token| known.may_stand_at(token, &places)));
+    let asked = scope;
+    let scope = Scope::from_tokens(asked.tokens().filter(|token| known.may_stand_at(token, &places)));
+    if scope.is_empty() && !asked.is_empty() {
+        return Err(invalid_scope("the scope belongs to other resources than those that are named").into());
+    }
     // UserInfo is at the issuer.
     if scope.contains(OPENID) && !places.iter().any(|uri| uri == cx.issuer()) {
         places.push(cx.issuer().to_owned());
     }
     Ok((scope, target(&known, places)))
+}
+
+/// What a new token of a grant may say, and for whom it is: within what was granted, and what its client is registered
+/// for by now.
+///
+/// # Errors
+/// Those of `narrowed` and `aim`.
+pub async fn of_grant(
+    cx: &Context,
+    client: &Client,
+    asked: Vec<String>,
+    grant: &Grant,
+) -> Result<(Scope, Target), Error> {
+    let places = narrowed(cx, asked, (&grant.scope, &grant.terms.resources)).await?;
+    aim(cx, &places, still_registered(client, &grant.scope)).await
 }
 
 /// What a person is told of where the tokens of a request will be good, besides here: what it names, or else the

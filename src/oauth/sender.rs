@@ -24,17 +24,16 @@ pub enum Scheme {
 /// To what the tokens will be bound that the client asks for.
 ///
 /// # Errors
-/// `invalid_dpop_proof`, also when the client may not do without a proof (RFC 9449 §5.2); `use_dpop_nonce`;
-/// `invalid_request` when it may not do without a certificate.
+/// `invalid_dpop_proof`, `use_dpop_nonce`; `invalid_request` when the client may not do without a proof (RFC 9449 §5.2), or
+/// without a certificate.
 pub async fn binding(cx: &Context, client: &Client, sender: Sender<'_>) -> Result<Option<SenderKey>, Error> {
     if sender.request.proof.is_some() {
         let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
         return dpop::prove(cx, sender.request, algorithms, None).await.map(Some);
     }
     if client.metadata.dpop_bound_access_tokens {
-        return Err(
-            invalid_dpop_proof("the client is registered for bound tokens, so it must send a DPoP proof").into()
-        );
+        // §5 has `invalid_dpop_proof` for a proof that is invalid.
+        return Err(invalid_request("the client is registered for bound tokens, so it must send a DPoP proof").into());
     }
     // RFC 8705 §3.4
     if client.metadata.tls_client_certificate_bound_access_tokens {
@@ -75,12 +74,13 @@ pub async fn pushed_binding(
     Ok(Some(proved))
 }
 
-/// Whether whoever shows this token is the one to whom it is bound.
+/// Whether whoever shows this token of a client is the one to whom it is bound.
 ///
 /// # Errors
 /// `invalid_token` when they are not; those of the proof.
 pub async fn check(
     cx: &Context,
+    client: &Client,
     sender: Sender<'_>,
     (token, scheme): (&str, Scheme),
     bound_to: Option<&SenderKey>,
@@ -91,7 +91,7 @@ pub async fn check(
         (Scheme::Dpop, Some(bound @ SenderKey::Jwk(_))) => {
             // RFC 9449 §4.3 (12): "the public key to which the access token is bound matches the public key from the
             // DPoP proof".
-            let algorithms = profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS);
+            let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
             if dpop::prove(cx, sender.request, algorithms, Some(token)).await? == *bound {
                 Ok(())
             } else {

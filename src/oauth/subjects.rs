@@ -75,7 +75,11 @@ impl Subjects {
 /// In words, when its `sector_identifier_uri` does not list it, or cannot be read.
 pub async fn check_sector(outgoing: &Outgoing, client: &ClientMetadata) -> Result<(), String> {
     let Some(uri) = &client.sector_identifier_uri else { return Ok(()) };
-    let document = outgoing.document(uri, &[]).await.map_err(|why| format!("sector_identifier_uri: {why}"))?;
+    let document = outgoing.document(uri, &[]).await.map_err(|why| {
+        // Whoever may register could ask what there is in our network.
+        tracing::info!(%uri, %why, "a sector_identifier_uri was not read");
+        "sector_identifier_uri could not be read; the server's log says why".to_owned()
+    })?;
     let listed: Vec<String> = serde_json::from_slice(&document)
         .map_err(|_| "sector_identifier_uri must give a JSON array of redirect URIs".to_owned())?;
     // OpenID Connect Registration §5: the values "MUST be included in the elements of the array".

@@ -36,7 +36,8 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<UserInfo, Error
     if !claims.aud.contains(cx.issuer()) || cx.store.is_dead(&claims.bearer(cx)) {
         return Err(gone().into());
     }
-    sender::check(cx, shown.sender, (shown.token, shown.scheme), claims.cnf.as_ref()).await?;
+    let client = cx.store.client(&claims.client_id).await?.ok_or_else(gone)?;
+    sender::check(cx, &client, shown.sender, (shown.token, shown.scheme), claims.cnf.as_ref()).await?;
     if !claims.scope.contains(OPENID) {
         return Err(insufficient_scope("UserInfo needs an access token with the scope openid").into());
     }
@@ -48,7 +49,6 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<UserInfo, Error
     answer.extend(user.claims_named(&claims.userinfo_claims));
     // OpenID Connect Core §5.3.2: "The sub Claim MUST always be returned".
     answer.insert("sub".to_owned(), claims.sub.clone().into());
-    let client = cx.store.client(&claims.client_id).await?.ok_or_else(gone)?;
     protected(cx, &client, answer).await
 }
 

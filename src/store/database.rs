@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::lines::{Line, Lines};
 use crate::types::Fault;
@@ -77,6 +77,9 @@ pub(super) const TRANSACTION_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long a connection may have rested and still be taken without asking whether it is alive.
 pub(super) const REST: Duration = Duration::from_millis(100);
+
+/// How long to wait for a database that did not answer, before it is asked again.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Connections that gather what many callers write (`writer.rs`): so many beside those of `database.max_connections`.
 const WRITERS: usize = 2;
@@ -167,6 +170,8 @@ fn postgres(url: &str) -> Result<PgConnectOptions, Fault> {
     Ok(PgConnectOptions::from_str(url)?.application_name("grantor").options([
         ("statement_timeout", STATEMENT_LIMIT),
         ("lock_timeout", "5s"),
+        // "relation already exists, skipping" is nothing to tell.
+        ("client_min_messages", "warning"),
         ("idle_in_transaction_session_timeout", STATEMENT_LIMIT),
     ]))
 }
@@ -180,6 +185,26 @@ fn postgres_pool(connections: u32, patience: Duration) -> PgPoolOptions {
         .before_acquire(|connection, meta| {
             Box::pin(async move { Ok(meta.idle_for < REST || connection.ping().await.is_ok()) })
         })
+}
+
+/// Waits for a database that is just being started. Its pool would say no more than that it took too long.
+async fn answered(options: &PgConnectOptions, patience: Duration) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + patience;
+    loop {
+        let tried = match timeout_at(until, PgConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => return connection.close().await,
+            Ok(Err(why)) => why,
+            Err(_) => sqlx::Error::PoolTimedOut,
+        };
+        let may_pass = match &tried {
+            sqlx::Error::Database(refusal) => is_passing(&**refusal),
+            why => matches!(why, sqlx::Error::Io(_)),
+        };
+        if !may_pass || Instant::now() + TRY_AGAIN > until {
+            return Err(tried);
+        }
+        sleep(TRY_AGAIN).await;
+    }
 }
 
 /// One connection beside the pool, to be held for ever.
@@ -198,7 +223,8 @@ impl Database {
         let (requests, writers, unflushed) = match location {
             Location::Postgres(url) => {
                 let options = postgres(url)?;
-                let pool = postgres_pool(connections, patience).connect_with(options.clone()).await?;
+                answered(&options, patience).await?;
+                let pool = postgres_pool(connections, patience).connect_lazy_with(options.clone());
                 let writers = options.options(BY_INDEX);
                 let unflushed = writers.clone().options([("synchronous_commit", "off")]);
                 let lines = |options, most| Lines::new(On::Postgres(options), most, patience);
@@ -343,6 +369,13 @@ impl From<sqlx::Error> for Fault {
             | sqlx::Error::BeginFailed => true,
             sqlx::Error::Database(refusal) => is_passing(&**refusal),
             _ => false,
+        };
+        // Its display and its source say the same, and the detail may hold what was written.
+        let error = match error {
+            sqlx::Error::Database(refusal) => {
+                anyhow!("the database says: {} ({})", refusal.message(), refusal.code().unwrap_or_default())
+            }
+            error => error.into(),
         };
         if away { Self::unavailable(error) } else { Self::internal(error) }
     }

@@ -20,11 +20,11 @@ use super::pages::{self, Site};
 use crate::oauth::authorize::{self, Answer, RedirectTarget};
 use crate::oauth::error::{invalid_request, temporarily_unavailable};
 use crate::oauth::sender::Scheme;
-use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop};
+use crate::oauth::{Context, Error, ErrorCode, OAuthError, dpop, profile};
 use crate::telemetry::correlation_id;
+use crate::types::Fault;
 use crate::types::fault::FaultKind;
 use crate::types::response_mode::Carrier;
-use crate::types::{Algorithm, Fault};
 
 /// When to come back after a 503, in seconds.
 const RETRY_SECONDS: &str = "2";
@@ -57,13 +57,13 @@ pub fn bearer<T: Serialize>(outcome: Result<T, Error>) -> Response {
 }
 
 /// What a token opens that may be bound to a key.
-pub fn protected<T: IntoResponse>(outcome: Result<T, Error>, scheme: Scheme) -> Response {
+pub fn protected<T: IntoResponse>(cx: &Context, outcome: Result<T, Error>, scheme: Scheme) -> Response {
     if scheme == Scheme::Dpop {
-        return challenged(outcome, &format!("{}, ", dpop_challenge()));
+        return challenged(outcome, &format!("{}, ", dpop_challenge(cx)));
     }
     let mut response = challenged(outcome, "Bearer ");
     if response.status() == StatusCode::UNAUTHORIZED {
-        offer_dpop(&mut response);
+        offer_dpop(cx, &mut response);
     }
     response
 }
@@ -92,22 +92,24 @@ fn challenged<T: IntoResponse>(outcome: Result<T, Error>, challenge: &str) -> Re
 }
 
 /// RFC 6750 §3.1: who shows no token at all is not told an error.
-pub fn no_token() -> Response {
+pub fn no_token(cx: &Context) -> Response {
     let mut response = (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
-    offer_dpop(&mut response);
+    offer_dpop(cx, &mut response);
     response
 }
 
 /// RFC 9449 §7.2: a token that is bound to a key may come by its own scheme alone.
-fn offer_dpop(response: &mut Response) {
-    if let Ok(challenge) = HeaderValue::from_str(&dpop_challenge()) {
+fn offer_dpop(cx: &Context, response: &mut Response) {
+    if let Ok(challenge) = HeaderValue::from_str(&dpop_challenge(cx)) {
         response.headers_mut().append(WWW_AUTHENTICATE, challenge);
     }
 }
 
 /// RFC 9449 §7.1
-fn dpop_challenge() -> String {
-    format!("DPoP algs=\"{}\"", dpop::ALGORITHMS.map(Algorithm::as_str).join(" "))
+fn dpop_challenge(cx: &Context) -> String {
+    let algorithms = profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS);
+    let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+    format!("DPoP algs=\"{}\"", names.join(" "))
 }
 
 /// Gives whoever proves possession the nonce of their next proof (RFC 9449 §8.2), where one is asked for.
@@ -286,6 +288,7 @@ pub async fn to_client(services: &Services, target: &RedirectTarget, answer: &An
     match answer {
         Answer::Code(code) => fields.push(("code", code.expose_secret())),
         Answer::Error(error) => {
+            tracing::debug!(code = error.code.as_str(), description = %error.description, "refused");
             fields.push(("error", error.code.as_str()));
             fields.push(("error_description", &error.description));
         }

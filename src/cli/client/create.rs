@@ -23,8 +23,8 @@ pub struct Create {
     /// A client that cannot keep a secret: an application in a browser, on a phone or a desk.
     #[arg(long, conflicts_with_all = ["auth_method", "secret_stdin"])]
     public: bool,
-    /// client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or none. [default:
-    /// client_secret_basic]
+    /// client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth,
+    /// self_signed_tls_client_auth or none. [default: client_secret_basic]
     #[arg(long, value_name = "METHOD")]
     auth_method: Option<AuthMethod>,
     /// Read the secret from standard input instead of making one.

@@ -18,6 +18,9 @@ pub struct Doctor {
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
+    /// Say what FAPI 2.0 would object to where its profile is not asked for, too.
+    #[arg(long)]
+    fapi: bool,
 }
 
 /// The report, where RFC 9700 or RFC 9068 objects: the command ends with 1.
@@ -48,12 +51,21 @@ struct Finding {
 
 impl Doctor {
     pub async fn run(self, overrides: &Overrides) -> anyhow::Result<String> {
-        let admin = Admin::open(overrides).await?;
+        let admin = Admin::open_existing(overrides).await?;
         let clients = admin.store.clients().await?;
         let resources = admin.store.resources().await?;
-        let findings: Vec<_> =
-            examine(&admin.config, &clients).into_iter().chain(unsigned(&admin.config, &resources)).collect();
-        let report = if self.json { output::json(&findings)? } else { text(&findings, clients.len()) };
+        let strict = |client: &Client| profile::applies(&admin.config, &client.metadata);
+        // FAPI 2.0 is for those who ask for it.
+        let told = |finding: &Finding| {
+            finding.standard != Standard::Fapi2
+                || self.fapi
+                || clients
+                    .iter()
+                    .any(|client| strict(client) && finding.client.as_ref().is_none_or(|id| *id == client.id))
+        };
+        let found = examine(&admin.config, &clients).into_iter().chain(unsigned(&admin.config, &resources));
+        let (findings, untold): (Vec<_>, Vec<_>) = found.partition(told);
+        let report = if self.json { output::json(&findings)? } else { text(&findings, (untold.len(), clients.len())) };
         if findings.iter().any(Finding::is_objection) {
             return Err(Objections(report).into());
         }
@@ -123,7 +135,7 @@ fn broken(
     findings
 }
 
-fn text(findings: &[Finding], clients: usize) -> String {
+fn text(findings: &[Finding], (untold, clients): (usize, usize)) -> String {
     let mut text = String::new();
     for finding in findings {
         let whose = match (&finding.client, &finding.resource) {
@@ -147,6 +159,7 @@ fn text(findings: &[Finding], clients: usize) -> String {
     let of_rfc_9700 = |finding: &&Finding| finding.standard == Standard::Rfc9700 && finding.is_objection();
     let objections = findings.iter().filter(of_rfc_9700).count();
     let strict = findings.iter().filter(|finding| finding.standard == Standard::Fapi2).count();
-    let total = format!("RFC 9700: {objections} objections. FAPI 2.0: {strict}. Clients: {clients}.\n");
+    let more = if untold == 0 { String::new() } else { format!(", and {untold} that --fapi tells") };
+    let total = format!("RFC 9700: {objections} objections. FAPI 2.0: {strict}{more}. Clients: {clients}.\n");
     text + if findings.is_empty() { "" } else { "\n" } + &total
 }

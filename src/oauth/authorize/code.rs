@@ -20,9 +20,7 @@ pub struct Code {
 impl Code {
     pub fn parse(text: &str) -> Option<Self> {
         let (grant, secret) = text.split_once('.')?;
-        let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        let well_formed = secret.len() == 43 && secret.bytes().all(base64url);
-        Some(Self { grant: GrantId::parse(grant)?, secret: well_formed.then(|| secret.into())? })
+        Some(Self { grant: GrantId::parse(grant)?, secret: random::is_secret(secret).then(|| secret.into())? })
     }
 
     pub fn hash(&self) -> Digest {

@@ -187,18 +187,26 @@ pub async fn validate_pushed(cx: &Context, client: Arc<Client>, params: &Params)
 /// Steps 2 and 3; `kept` is what the hint proved that is kept no more.
 async fn read(cx: &Context, client: Arc<Client>, params: &Params, kept: Option<&Hint>) -> Result<Validated, Refusal> {
     let target = target::prove(cx, &client, params)?;
-    let resources = match resource::asked(cx, params).await {
-        Ok(resources) => resources,
-        Err(Error::Refused(refusal)) => return Err(Refusal::Redirect(target, refusal)),
-        Err(Error::Fault(fault)) => return Err(Refusal::Fault(fault)),
-    };
-    match request::read(cx, &client, params, kept) {
-        Ok(request) => {
-            let request = AuthorizationRequest { resources, ..request };
-            Ok(Validated { client, target, request, referred: None })
-        }
-        Err(refusal) => Err(Refusal::Redirect(target, refusal)),
+    match request_of(cx, &client, params, kept).await {
+        Ok(request) => Ok(Validated { client, target, request, referred: None }),
+        Err(Error::Refused(refusal)) => Err(Refusal::Redirect(target, refusal)),
+        Err(Error::Fault(fault)) => Err(Refusal::Fault(fault)),
     }
+}
+
+async fn request_of(
+    cx: &Context,
+    client: &Client,
+    params: &Params,
+    kept: Option<&Hint>,
+) -> Result<AuthorizationRequest, Error> {
+    let resources = resource::asked(cx, params).await?;
+    let request = request::read(cx, client, params, kept)?;
+    if !resources.is_empty() {
+        // What no token could come of is refused before anybody is asked.
+        resource::aim(cx, &resources, request.scope.clone()).await?;
+    }
+    Ok(AuthorizationRequest { resources, ..request })
 }
 
 /// Steps 4 and 5: what the person must do first, if anything. Changes nothing.

@@ -55,13 +55,14 @@ fn check(cx: &Context, client: &Client, claims: &Map<String, Value>) -> Result<(
     if claims.get("client_id").is_some_and(|other| other != id) {
         return Err(wrong("its client_id is not that of the request"));
     }
-    // RFC 9101 §4; §10.2: the key of one client signs for that client.
-    if claims.get("iss").is_none_or(|iss| iss != id) {
+    // RFC 9101 §4: they SHOULD be there; what is there must be right.
+    let may_lack = !profile::wants_whole_objects(&cx.config, &client.metadata);
+    if claims.get("iss").map_or(!may_lack, |iss| iss != id) {
         return Err(wrong("its iss must be the client_id"));
     }
     let is_us = |aud: &Value| aud == cx.issuer();
-    let aud = claims.get("aud");
-    if !aud.is_some_and(|aud| is_us(aud) || aud.as_array().is_some_and(|many| many.iter().any(is_us))) {
+    let is_for_us = |aud: &Value| is_us(aud) || aud.as_array().is_some_and(|many| many.iter().any(is_us));
+    if !claims.get("aud").map_or(may_lack, is_for_us) {
         return Err(wrong("its aud must be this issuer"));
     }
     // RFC 9101 §10.8: an assertion that authenticates the client has itself as `sub`.
@@ -79,7 +80,7 @@ fn check_times(cx: &Context, client: &Client, claims: &Map<String, Value>) -> Re
     };
     let (exp, nbf, now) = (time("exp")?, time("nbf")?, cx.now.secs());
     // FAPI 2.0 Message Signing §5.3.1 has both, of clients that must sign.
-    if profile::needs_times(&cx.config, &client.metadata) && (exp.is_none() || nbf.is_none()) {
+    if profile::wants_whole_objects(&cx.config, &client.metadata) && (exp.is_none() || nbf.is_none()) {
         return Err(wrong("it must have exp and nbf"));
     }
     if exp.is_some_and(|exp| exp <= now) {

@@ -65,10 +65,13 @@ impl RedirectTarget {
 pub(super) fn prove(cx: &Context, client: &Client, params: &Params) -> Result<RedirectTarget, Refusal> {
     let uri = match params.get("redirect_uri") {
         // RFC 9700 §4.1.3: exact strings; RFC 8252 §7.3: any port on loopback.
-        Some(presented) => client
-            .redirect_uri(presented)
-            .map(|_| presented)
-            .ok_or_else(|| page("redirect_uri is not registered for this application"))?,
+        Some(presented) if client.redirect_uri(presented).is_some() => presented,
+        Some(presented) => {
+            // For whoever runs the server: on a page it would be a stranger's text. A query may hold a secret.
+            let uri = presented.split(['?', '#']).next().unwrap_or_default();
+            tracing::info!(client = %client.id, ?uri, "an unknown redirect_uri");
+            return Err(page("redirect_uri is not registered for this application"));
+        }
         None if profile::needs_redirect_uri(&cx.config, &client.metadata) => {
             return Err(page("redirect_uri is missing; FAPI 2.0 requires it"));
         }

@@ -6,7 +6,6 @@ use crate::crypto::hash;
 use crate::oauth::authorize::Code;
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request};
 use crate::oauth::issue::{self, Access};
-use crate::oauth::scope::still_registered;
 use crate::oauth::token::{Asked, TokenResponse};
 use crate::oauth::{Context, Error, engine, resource};
 use crate::store::{Reason, Redeem, Redemption, RefusedCode};
@@ -62,8 +61,7 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let places = resource::narrowed(cx, resources, (&grant.scope, &grant.terms.resources)).await?;
-            let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
+            let (scope, target) = resource::of_grant(cx, client, resources, &grant).await?;
             Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         Redemption::Refused(code) => Err(refuse(cx, &request, sender, code).await),

@@ -10,7 +10,6 @@ use crate::oauth::error::{
     OAuthError, access_denied, authorization_pending, expired_token, invalid_grant, invalid_request, slow_down,
 };
 use crate::oauth::issue::Access;
-use crate::oauth::scope::still_registered;
 use crate::oauth::token::{Asked, TokenResponse};
 use crate::oauth::{Context, Error, issue, resource};
 use crate::store::{Poll, Polled, Redeem, Redemption};
@@ -70,8 +69,7 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let places = resource::narrowed(cx, resources, (&grant.scope, &grant.terms.resources)).await?;
-            let (scope, target) = resource::aim(cx, &places, still_registered(client, &grant.scope)).await?;
+            let (scope, target) = resource::of_grant(cx, client, resources, &grant).await?;
             Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
         }
         // A device that lost the answer asks again: that is no theft, so nothing is revoked.

@@ -116,8 +116,8 @@ pub fn takes_endpoint_audience(config: &Config, client: &ClientMetadata) -> bool
     config.client_authentication.endpoint_audience && !applies(config, client)
 }
 
-/// Message Signing §5.3.1: request objects have `exp` and `nbf`.
-pub fn needs_times(config: &Config, client: &ClientMetadata) -> bool {
+/// Message Signing §5.3.1: request objects have `exp`, `nbf` and `aud`, which RFC 9101 §4 leaves to the client.
+pub fn wants_whole_objects(config: &Config, client: &ClientMetadata) -> bool {
     client.require_signed_request_object || applies(config, client)
 }
 

@@ -10,8 +10,12 @@ use crate::web::{Services, pages};
 
 pub fn render(services: &Services, mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<PageError>>() else { return response };
-    if let PageError::Fault(fault) = &*error {
-        respond::log(fault);
+    match &*error {
+        PageError::Fault(fault) => respond::log(fault),
+        PageError::Refused(_, why) => {
+            tracing::info!(code = why.code.as_str(), description = %why.description, "refused")
+        }
+        PageError::NotFound => {}
     }
     let status = response.status();
     let mut page = pages::error::render(services, status, &error, correlation_id());

@@ -34,8 +34,8 @@ pub async fn post(State(services): State<Shared>, peer: Peer, request: axum::ext
 async fn answer(cx: &Context, peer: &Peer, headers: &HeaderMap, (method, in_body): (&str, Option<&str>)) -> Response {
     let (token, scheme) = match token(headers, in_body) {
         Ok(Some(shown)) => shown,
-        Ok(None) => return respond::no_token(),
-        Err(error) => return respond::protected::<Response>(Err(error.into()), Scheme::Bearer),
+        Ok(None) => return respond::no_token(cx),
+        Err(error) => return respond::protected::<Response>(cx, Err(error.into()), Scheme::Bearer),
     };
     let outcome = match extract::dpop(headers) {
         Ok(proof) => {
@@ -45,7 +45,7 @@ async fn answer(cx: &Context, peer: &Peer, headers: &HeaderMap, (method, in_body
         }
         Err(error) => Err(error.into()),
     };
-    respond::with_nonce(cx, headers, respond::protected(outcome.map(written), scheme))
+    respond::with_nonce(cx, headers, respond::protected(cx, outcome.map(written), scheme))
 }
 
 /// OpenID Connect Core §5.3.2

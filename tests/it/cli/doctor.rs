@@ -19,6 +19,11 @@ async fn what_could_be_otherwise_is_told_client_by_client(app: TestApp) {
     assert!(done.out.contains("advice: client web: it authenticates by client_secret_basic (RFC 9700 §2.5)"));
     assert!(done.out.contains("grantor client update web --set"), "{}", done.out);
     assert!(done.out.ends_with("Clients: 1.\n"), "{}", done.out);
+    // FAPI 2.0 is for those who ask for it.
+    assert!(!done.out.contains("(FAPI 2.0 §"), "{}", done.out);
+    assert!(done.out.contains("that --fapi tells"), "{}", done.out);
+    assert!(beside.run(&["doctor", "--fapi"], "").await.out.contains("client web: it authenticates by"));
+    assert!(beside.run(&["doctor", "--fapi"], "").await.out.contains("(FAPI 2.0 §"));
 
     // What RFC 9700 objects to is an exit code of its own, and no error of the command.
     app.client("lax").with(|client| client.pkce = Some(grantor::types::PkcePolicy::Optional)).create().await;

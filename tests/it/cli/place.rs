@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-/// An empty directory in which the program runs without any configuration; gone with the test.
+/// A directory in which the program runs without any configuration; gone with the test.
 pub struct Place(PathBuf);
 
 /// What a command came to.
@@ -17,7 +17,14 @@ pub struct Done {
 }
 
 impl Place {
+    /// One that has a database.
     pub fn new() -> Self {
+        let place = Self::empty();
+        place.ok(&["migrate"]);
+        place
+    }
+
+    pub fn empty() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("grantor-cli-{}-{number}", std::process::id()));

@@ -147,7 +147,7 @@ fn a_place_that_cannot_be_used_is_told_with_its_name() {
 
 #[test]
 fn every_place_is_used_as_it_is_named() {
-    let place = Place::new();
+    let place = Place::empty();
     assert_eq!(place.ok(&["migrate"]), "The schema of sqlite:./data/grantor.db is up to date.\n");
     assert!(place.path("data/grantor.db").exists());
     place.ok(&["migrate", "--data-dir", "other/place"]);
@@ -157,4 +157,35 @@ fn every_place_is_used_as_it_is_named() {
     fs::write(place.path("g.toml"), "[server]\ndata_dir = \"fourth\"\n").unwrap();
     place.ok(&["migrate", "--config", "g.toml"]);
     assert!(place.path("fourth/grantor.db").exists());
+}
+
+#[test]
+fn who_is_in_the_wrong_place_is_told() {
+    let place = Place::empty();
+    place
+        .run(&["doctor"])
+        .expect_refused(1, "there is no database at ./data/grantor.db: run this where the server runs");
+    assert!(!place.path("data").exists(), "nothing was made");
+    let create = ["client", "create", "--name", "Lost", "--redirect-uri", "https://lost.example/cb"];
+    let done = place.run(&create);
+    assert_eq!(done.code, 0);
+    assert!(done.err.starts_with("Made the new database ./data/grantor.db. If a server runs already"), "{}", done.err);
+    assert_eq!(place.run(&create).err, "", "it is new once");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_with_its_file() {
+    let place = Place::new();
+    let serve = |cert: &str, key: &str| {
+        let toml = format!("[tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
+        fs::write(place.path("tls.toml"), toml).unwrap();
+        place.run(&["serve", "--issuer", "https://localhost:8443", "--config", "tls.toml"])
+    };
+    fs::write(place.path("empty.pem"), "").unwrap();
+    for (cert, key, why) in [
+        ("missing.pem", "empty.pem", "tls.cert missing.pem: "),
+        ("empty.pem", "empty.pem", "tls.cert empty.pem: there is no certificate in it"),
+    ] {
+        serve(cert, key).expect_refused(1, why);
+    }
 }

@@ -88,6 +88,7 @@ async fn a_resource_whose_algorithm_is_gone_is_told_of() {
     let folder = Folder::new();
     fs::write(folder.path("all.toml"), "[keys]\nalgorithms = [\"ES256\", \"RS256\", \"EdDSA\"]\n").unwrap();
     let run = async |arguments: &[&str]| Process::start(&folder, arguments, &[]).ended().await;
+    assert_eq!(run(&["migrate"]).await.0, 0);
     for (uri, algorithm) in [(NOTES, "EdDSA"), ("https://mail.example/", "RS256")] {
         let create = ["resource", "create", uri, "--name", "An API", "--access-token-alg", algorithm];
         assert_eq!(run(&[&create[..], &["--config", "all.toml"]].concat()).await, (0, String::new()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::crypto::{PublicKey, SigningKey, SystemRandom, random, sha256_base64url};
-use grantor::types::{Algorithm, Clock};
+use grantor::types::{Algorithm, Clock, Profile};
 use serde_json::{Value, json};
 
 use super::par;
@@ -25,6 +25,7 @@ each_database!(
     a_code_is_bound_by_the_thumbprint_in_the_authorization_request,
     a_pushed_request_is_bound_to_the_key_of_its_proof,
     a_bound_token_is_shown_with_a_proof_and_in_no_other_way,
+    a_client_of_the_strict_profile_shows_no_weak_proof_at_userinfo,
 );
 each_engine!(a_nonce_of_the_server_is_asked_for_and_taken_on_every_node);
 
@@ -264,7 +265,7 @@ async fn a_proof_works_once_on_whichever_node(app: TestApp) {
 async fn a_client_of_bound_tokens_must_send_a_proof(app: TestApp) {
     let rp = app.client("machine").with(|client| client.dpop_bound_access_tokens = true).create().await;
     // RFC 9449 §5.2
-    post(&rp, FOR_ITSELF, &[]).await.expect_error("invalid_dpop_proof");
+    post(&rp, FOR_ITSELF, &[]).await.expect_error("invalid_request");
     post(&rp, FOR_ITSELF, &[&Holder::new().proof(&app)]).await.expect_tokens();
 }
 
@@ -318,6 +319,19 @@ async fn a_code_is_bound_by_the_thumbprint_in_the_authorization_request(app: Tes
         let page = rp.authorize(&person, &pkce, &[("dpop_jkt", "a thumbprint")]).await;
         page.expect_redirect_error("invalid_request");
     }
+}
+
+async fn a_client_of_the_strict_profile_shows_no_weak_proof_at_userinfo(app: TestApp) {
+    app.user("ada").await;
+    let rp = app.client("web").create().await;
+    let weak = Holder::with(Algorithm::Rs256);
+    let tokens = bound_tokens(&rp, &weak).await;
+    let token = tokens.access_token();
+    userinfo(&app, "DPoP", token, &[&weak.proof_with(&app, token)]).await.expect_status(200);
+    // FAPI 2.0 §5.4.1
+    app.reregister("web", |client| client.profile = Some(Profile::Fapi2)).await;
+    let answer = userinfo(&app, "DPoP", token, &[&weak.proof_with(&app, token)]).await;
+    answer.expect_error("invalid_dpop_proof").expect_status(401);
 }
 
 async fn a_bound_token_is_shown_with_a_proof_and_in_no_other_way(app: TestApp) {

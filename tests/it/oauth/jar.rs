@@ -147,10 +147,8 @@ async fn whatever_is_wrong_with_a_request_object_is_told_to_the_person_alone(app
         ("request_uri inside", object(with(good.clone(), "request_uri", json!("urn:x")))),
         ("client_id of another", object(with(good.clone(), "client_id", json!("other")))),
         ("iss of another", object(with(good.clone(), "iss", json!("other")))),
-        ("no iss", object(without(good.clone(), "iss"))),
         ("aud of another", object(with(good.clone(), "aud", json!("https://other.example")))),
         ("aud near", object(with(good.clone(), "aud", json!(format!("{}/", app.issuer()))))),
-        ("no aud", object(without(good.clone(), "aud"))),
         ("a NUL", object(with(good.clone(), "state", json!("a\0b")))),
     ] {
         let page = open(&rp, &person, &bad, "&redirect_uri=https%3A%2F%2Fapp.example%2Fcallback").await;
@@ -191,14 +189,21 @@ async fn a_request_object_has_its_time(app: TestApp) {
         let object = signed(&KEY, &header(), &with(claims(&rp, &pkce), name, value));
         open(&rp, &person, &object, "").await.expect_error_page(400);
     }
-    // RFC 9101 does not ask for them ...
+    // RFC 9101 does not ask for them, ...
     let timeless = signed(&KEY, &header(), &without(without(claims(&rp, &pkce), "exp"), "nbf"));
     assert!(open(&rp, &person, &timeless, "").await.asks_to_sign_in());
+    // §4: nor, with a MUST, for who made it and for whom.
+    let nobodys = signed(&KEY, &header(), &without(without(claims(&rp, &pkce), "iss"), "aud"));
+    assert!(open(&rp, &person, &nobodys, "").await.asks_to_sign_in());
     // ... FAPI does, of clients that must sign.
     app.reregister("web", |client| client.require_signed_request_object = true).await;
     open(&rp, &person, &timeless, "").await.expect_error_page(400);
     let half = signed(&KEY, &header(), &without(claims(&rp, &pkce), "nbf"));
     open(&rp, &person, &half, "").await.expect_error_page(400);
+    for missing in ["iss", "aud"] {
+        let half = signed(&KEY, &header(), &without(at(0, 60), missing));
+        open(&rp, &person, &half, "").await.expect_error_page(400);
+    }
     assert!(open(&rp, &person, &signed(&KEY, &header(), &at(0, 60)), "").await.asks_to_sign_in());
 }
 

@@ -15,6 +15,7 @@ each_database!(
     a_token_is_for_the_resource_that_was_asked_for,
     several_resources_are_narrowed_at_the_token_endpoint,
     a_scope_goes_to_its_own_resource_alone,
+    a_scope_that_is_not_of_the_named_resource_is_refused_by_its_name,
     without_a_resource_the_scopes_say_where_a_token_is_good,
     a_refresh_stays_within_what_was_granted,
     a_pushed_request_may_name_resources,
@@ -127,6 +128,16 @@ async fn a_scope_goes_to_its_own_resource_alone(app: TestApp) {
     let here = [("scope", "notes:read extra"), ("resource", app.issuer())];
     let tokens = for_itself(&rp, &here).await.expect_tokens();
     assert_eq!((audience(&tokens), tokens.scope()), (json!(app.issuer()), "extra"));
+}
+
+async fn a_scope_that_is_not_of_the_named_resource_is_refused_by_its_name(app: TestApp) {
+    let rp = place(&app).await;
+    let elsewhere = [("scope", "notes:read"), ("resource", MAIL)];
+    for_itself(&rp, &elsewhere).await.expect_error("invalid_scope").expect_status(400);
+    super::par::push(&rp, &Pkce::new(), &elsewhere).await.expect_error("invalid_scope");
+    // RFC 6749 §5.1: of several, what is left is told.
+    let some = [("scope", "notes:read mail:read"), ("resource", MAIL)];
+    assert_eq!(for_itself(&rp, &some).await.expect_tokens().scope(), "mail:read");
 }
 
 async fn without_a_resource_the_scopes_say_where_a_token_is_good(app: TestApp) {
