@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::duration;
 use super::section::{Found, Section};
+use crate::types::Network;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +21,8 @@ pub struct Device {
     pub attempts_per_browser: u32,
     /// Wrong codes that all browsers together may enter within `code_lifetime`.
     pub attempts: u32,
+    /// Addresses for which that is not so.
+    pub unlimited: Vec<Network>,
 }
 
 impl Default for Device {
@@ -29,6 +32,7 @@ impl Default for Device {
             interval: Duration::from_secs(5),
             attempts_per_browser: 10,
             attempts: 1_000,
+            unlimited: Vec::new(),
         }
     }
 }

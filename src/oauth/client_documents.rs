@@ -15,8 +15,8 @@ use url::Url;
 use super::error::{OAuthError, invalid_client, temporarily_unavailable};
 use super::register::{self, Limiter, Members};
 use super::{Context, Error};
-use crate::crypto::random;
-use crate::outgoing::{Documents, Kind, Outgoing};
+use crate::crypto::{hash, random};
+use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
 use crate::store::{Stored, Tx};
 use crate::types::client::Registration;
 use crate::types::{Client, ClientId, ClientMetadata, Fault, Timestamp, json, redirect_uri};
@@ -27,9 +27,13 @@ const METHODS: [&str; 4] = ["none", "private_key_jwt", "tls_client_auth", "self_
 const METHOD: &str = "token_endpoint_auth_method";
 const METHOD_CHOICES: &str = "token_endpoint_auth_methods_supported";
 
+/// How long what is at a `request_uri` is believed. Those who name it meanwhile make us fetch nothing.
+const REQUEST_OBJECT_LIFE: Duration = Duration::from_secs(10);
+
 /// The documents of clients, fetched and remembered.
 pub struct ClientDocuments {
     documents: Documents<Members>,
+    request_objects: Documents<String>,
     /// Of fetches that led to no client. Anybody can have us fetch anything, so that others would see our requests and not
     /// theirs. The draft leaves to us what to do about that (§8.6 and §8.7 are about where and how much).
     limiter: Limiter,
@@ -40,8 +44,31 @@ impl ClientDocuments {
     pub fn new(outgoing: Outgoing, life: Duration) -> Self {
         // §4: `application/json` "or a more specific content type that conforms to application/<AS-defined>+json".
         let media_types = &["application/json", "application/*+json"];
-        let documents = Documents::new(outgoing, Kind { media_types, life, read });
-        Self { documents, limiter: Limiter::default() }
+        let documents = Documents::new(outgoing.clone(), Kind { media_types, life, read });
+        // RFC 9101 §10.4.1 asks for a type of its own, and OpenID Connect Core §6.2 for none: what counts is who signed it.
+        let read = |body: &[u8]| String::from_utf8(body.to_vec()).map_err(|why| why.to_string());
+        let kind = Kind { media_types: &[], life: REQUEST_OBJECT_LIFE, read };
+        Self { documents, request_objects: Documents::new(outgoing, kind), limiter: Limiter::default() }
+    }
+
+    /// The request object at a `request_uri`. A fragment that is a hash says what is meant (OpenID Connect Core §6.2): when
+    /// something else is remembered, it is fetched again, but not again soon.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or is not what is meant.
+    pub async fn request_object(&self, request_uri: &str, now: Timestamp) -> Result<Arc<String>, OutgoingError> {
+        let (url, fragment) = request_uri.split_once('#').unwrap_or((request_uri, ""));
+        let is_hash = fragment.len() == 43 && fragment.bytes().all(is_base64url);
+        let is_meant = |object: &str| !is_hash || fragment == hash::sha256_base64url(object.as_bytes());
+        let mut object = self.request_objects.get(url, now).await?;
+        if !is_meant(&object) {
+            object = self.request_objects.newer(url, &object, now).await?;
+        }
+        if is_meant(&object) {
+            Ok(object)
+        } else {
+            Err(OutgoingError::Document("its hash is not the fragment of the request_uri".to_owned()))
+        }
     }
 
     /// Counts a fetch against whoever makes us do it; `None` where nothing need be fetched, or nobody is to blame.
@@ -58,6 +85,10 @@ impl ClientDocuments {
         }
         Ok(Some(address))
     }
+}
+
+const fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
 fn read(body: &[u8]) -> Result<Members, String> {
@@ -99,7 +130,7 @@ async fn find(
         return Ok(None);
     }
     check_location(id.as_str())?;
-    let ClientDocuments { documents, limiter } = &*cx.client_documents;
+    let ClientDocuments { documents, limiter, .. } = &*cx.client_documents;
     let charged = match cx.client_documents.charge(cx, id, from) {
         Err(_) if kept_is_enough && kept.is_some() => return Ok(kept),
         charged => charged?,

@@ -67,6 +67,8 @@ fn endpoints(cx: &Context) -> Value {
 fn requests(cx: &Context) -> Value {
     let own = cx.config.scopes.0.keys().map(String::as_str).filter(|own| !scope::STANDARD.contains(own));
     let scopes: Vec<&str> = scope::STANDARD.into_iter().chain(own).collect();
+    let pushed_alone =
+        cx.config.authorization.require_pushed_authorization_requests || profile::applies_to_all(&cx.config);
     json!({
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
@@ -75,15 +77,15 @@ fn requests(cx: &Context) -> Value {
         // RFC 7636; OAuth 2.1 §7.5.1: `plain` is not among them.
         "code_challenge_methods_supported": ["S256"],
         // RFC 9126 §5
-        "require_pushed_authorization_requests": cx.config.authorization.require_pushed_authorization_requests
-            || profile::applies_to_all(&cx.config),
+        "require_pushed_authorization_requests": pushed_alone,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": names(profile::algorithms_of_all(
             &cx.config,
             &authorize::REQUEST_OBJECT_ALGORITHMS,
         )),
-        // By reference there are pushed requests alone. Its default is true (OpenID Connect Discovery §3).
-        "request_uri_parameter_supported": false,
+        // OpenID Connect Discovery §3, of those that were not pushed.
+        "request_uri_parameter_supported": !pushed_alone,
+        "require_request_uri_registration": !pushed_alone,
         // RFC 9207 §3
         "authorization_response_iss_parameter_supported": true,
         // JARM §4

@@ -16,7 +16,7 @@
 //! | RFC 9449 (DPoP) | `dpop`, `sender` |
 //! | RFC 8705 §3 (tokens that are bound to certificates) | `sender` |
 //! | RFC 8707 (resource indicators) | `resource` |
-//! | RFC 9101 (request objects) | `authorize/object` |
+//! | RFC 9101 (request objects) | `authorize/object`, `authorize/refer` |
 //! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
 //! | JARM (signed authorization responses) | `authorize/response` |

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum PkcePolicy {
     #[default]
     Required,
-    /// Confidential clients that ask for `openid` may leave it out: their `nonce` protects them.
+    /// Confidential clients that ask for `openid` may leave it out; to send a `nonce` and compare it is their own affair.
     Optional,
 }
 

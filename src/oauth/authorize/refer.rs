@@ -2,7 +2,7 @@
 
 use super::{Refusal, object};
 use crate::oauth::error::{invalid_request, invalid_request_uri};
-use crate::oauth::{Context, Error, par};
+use crate::oauth::{Context, Error, par, profile};
 use crate::types::{Client, Hint, Params};
 
 /// What a request refers to.
@@ -21,7 +21,7 @@ pub(super) async fn follow(cx: &Context, client: &Client, params: &Params) -> Re
     if params.get("request").is_some() {
         return Err(Refusal::Page(invalid_request("request and request_uri cannot stand in one request")));
     }
-    let Some(reference) = par::reference(uri) else { return Ok(None) };
+    let Some(reference) = par::reference(uri) else { return fetch(cx, client, uri).await };
     // RFC 9126 §4; another client's is as good as none (§7.1), and so is one that was used (§7.3).
     let unknown = "this request_uri is unknown, has expired or was used; go back to the application and start again";
     let pushed = match reference {
@@ -33,9 +33,27 @@ pub(super) async fn follow(cx: &Context, client: &Client, params: &Params) -> Re
     Ok(Some(Referred { params: pushed.params, hint: pushed.hint, pushed: Some(pushed.id_hash) }))
 }
 
+/// What the request object says that the client keeps at a `request_uri` (RFC 9101 §5.2, OpenID Connect Core §6.2); `None`
+/// when that is not one to be fetched.
+async fn fetch(cx: &Context, client: &Client, uri: &str) -> Result<Option<Referred>, Refusal> {
+    // RFC 9101 §10.4.1: nobody has us fetch what its client did not register. Nor what would be refused (RFC 9126 §5, §6).
+    if profile::must_push(&cx.config, &client.metadata) || !client.has_request_uri(uri) {
+        return Ok(None);
+    }
+    match cx.client_documents.request_object(uri, cx.now).await {
+        Ok(object) => opened(cx, client, object.trim_ascii()).await,
+        // Why is in our log alone: it could tell of our network.
+        Err(_) => Err(Refusal::Page(invalid_request_uri("the request object at request_uri cannot be fetched"))),
+    }
+}
+
 /// What the request object of a request says; `None` when there is none.
 pub(super) async fn open(cx: &Context, client: &Client, params: &Params) -> Result<Option<Referred>, Refusal> {
     let Some(object) = params.get("request") else { return Ok(None) };
+    opened(cx, client, object).await
+}
+
+async fn opened(cx: &Context, client: &Client, object: &str) -> Result<Option<Referred>, Refusal> {
     match object::open(cx, client, object).await {
         // RFC 9101 §6.3: "MUST only use the parameters in the Request Object".
         Ok(params) => Ok(Some(Referred { params, hint: None, pushed: None })),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::claims::{self, Claims};
 use crate::oauth::error::{
-    OAuthError, invalid_request, registration_not_supported, request_uri_not_supported, unauthorized_client,
-    unsupported_response_type,
+    OAuthError, invalid_request, invalid_request_uri, registration_not_supported, request_uri_not_supported,
+    unauthorized_client, unsupported_response_type,
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::{Context, dpop, engine, hint, profile};
@@ -62,9 +62,13 @@ pub(super) fn read(
     params: &Params,
     kept: Option<&Hint>,
 ) -> Result<AuthorizationRequest, OAuthError> {
-    // OpenID Connect Core §6: better refused than ignored.
+    // One that was not followed. OpenID Connect Core §6: better refused than ignored.
     if params.get("request_uri").is_some() {
-        return Err(request_uri_not_supported("request_uri must be that of a pushed request (RFC 9126)"));
+        return Err(if profile::must_push(&cx.config, &client.metadata) {
+            request_uri_not_supported("request_uri must be that of a pushed request (RFC 9126)")
+        } else {
+            invalid_request_uri("request_uri is neither that of a pushed request nor one that the client registered")
+        });
     }
     if params.get("registration").is_some() {
         return Err(registration_not_supported("the registration parameter is not supported"));
@@ -106,7 +110,8 @@ fn granted_scope(cx: &Context, client: &Client, params: &Params) -> Result<Scope
     Ok(if client.may_use(GrantType::RefreshToken) { scope } else { scope.without(OFFLINE_ACCESS) })
 }
 
-/// OAuth 2.1 §7.5.1: PKCE, unless the administrator vouches for a confidential OpenID client, whose `nonce` does the same.
+/// OAuth 2.1 §7.5.1: PKCE, unless the administrator vouches for a confidential OpenID client: that it sends a `nonce`, and
+/// compares it, is for the client to see to. Nothing here asks for one.
 fn code_challenge(
     cx: &Context,
     client: &Client,

@@ -14,7 +14,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 46] = [
+const MEMBERS: [&str; 47] = [
     "application_type",
     "authorization_encrypted_response_alg",
     "authorization_encrypted_response_enc",
@@ -41,6 +41,7 @@ const MEMBERS: [&str; 46] = [
     "policy_uri",
     "post_logout_redirect_uris",
     "request_object_signing_alg",
+    "request_uris",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
     "response_modes",

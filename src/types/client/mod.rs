@@ -141,6 +141,9 @@ pub struct ClientMetadata {
     /// What signs its request objects; any asymmetric algorithm if it does not say (RFC 9101 §10.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_object_signing_alg: Option<Algorithm>,
+    /// Where its request objects are, which it names by `request_uri` (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
     /// RFC 9101 §10.5: take no authorization request of this client that it did not sign.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_signed_request_object: bool,
@@ -223,6 +226,7 @@ impl Default for ClientMetadata {
             default_max_age: None,
             require_pushed_authorization_requests: false,
             request_object_signing_alg: None,
+            request_uris: Vec::new(),
             require_signed_request_object: false,
             authorization_signed_response_alg: None,
             response_modes: Vec::new(),
@@ -266,6 +270,13 @@ impl Client {
             return Some(redirect_uri::display_host(self.id.as_str()));
         }
         self.metadata.redirect_uris.first().map(RedirectUri::display_host)
+    }
+
+    /// Whether it registered this `request_uri`. The fragment says what is there, not where it is (OpenID Connect Core
+    /// §6.2), so it may be another.
+    pub fn has_request_uri(&self, presented: &str) -> bool {
+        let address = |uri: &str| uri.split('#').next().map(str::to_owned);
+        self.metadata.request_uris.iter().any(|own| address(own) == address(presented))
     }
 
     pub fn is_disabled(&self) -> bool {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::ClientMetadata;
 use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, ResponseMode, redirect_uri};
 
+const MOST_REQUEST_URIS: usize = 32;
+
 impl ClientMetadata {
     /// Holds what belongs together, together.
     ///
@@ -51,6 +53,7 @@ impl ClientMetadata {
         if self.require_signed_request_object && self.jwks.is_none() && self.jwks_uri.is_none() {
             return Err("require_signed_request_object needs the client's keys: register jwks or jwks_uri".into());
         }
+        self.validate_request_uris()?;
         // JARM §3: "The algorithm none is not allowed"; a secret would have to be kept in clear.
         if self.authorization_signed_response_alg.is_some_and(|alg| !alg.is_asymmetric()) {
             return Err("authorization_signed_response_alg must be an asymmetric algorithm".into());
@@ -129,6 +132,22 @@ impl ClientMetadata {
             && !method.algorithms().contains(&algorithm)
         {
             return Err(format!("token_endpoint_auth_signing_alg {algorithm} does not go with {method}"));
+        }
+        Ok(())
+    }
+
+    /// Whoever names one of them makes us fetch it, so there are not many.
+    fn validate_request_uris(&self) -> Result<(), String> {
+        if self.request_uris.len() > MOST_REQUEST_URIS {
+            return Err(format!("more than {MOST_REQUEST_URIS} request_uris are more than a client needs"));
+        }
+        // OpenID Connect Core §6.2: "MUST NOT exceed 512 ASCII characters", and https.
+        if self.request_uris.iter().any(|uri| !is_web_page(uri) || uri.len() > 512) {
+            return Err("request_uris must be https URLs without a user name, of at most 512 characters".into());
+        }
+        // RFC 9101 §6.2; unsigned ones are not taken.
+        if !self.request_uris.is_empty() && self.jwks.is_none() && self.jwks_uri.is_none() {
+            return Err("request_uris need the client's keys: register jwks or jwks_uri".into());
         }
         Ok(())
     }

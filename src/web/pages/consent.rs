@@ -6,12 +6,11 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::words::{PlaceView, ScopeView, in_reading_order, scope_words, span};
-use super::{ClientView, Site, forged};
+use super::{ClientView, LinkView, Site, forged};
 use crate::oauth::authorize::{NeedConsent, Step};
 use crate::oauth::resource;
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::types::Client;
-use crate::types::redirect_uri::{self, Destination};
+use crate::types::redirect_uri::Destination;
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::Waiting;
@@ -37,14 +36,6 @@ struct ConsentPage {
     links: Vec<LinkView>,
 }
 
-/// A page of the client's own about itself.
-struct LinkView {
-    label: &'static str,
-    uri: String,
-    /// Of an unverified client the page says where it leads: the label is not enough to trust.
-    host: Option<String>,
-}
-
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
@@ -55,9 +46,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     let places = resource::shown(&cx, &waiting.validated.request.resources, &need.scope).await?;
     let mut page = page(&services, csrf, &waiting, &need);
     page.places = places.into_iter().map(PlaceView::of).collect();
-    let image = page.client.logo.as_deref().and_then(redirect_uri::origin);
-    // A logo that the policy cannot name would only be a broken picture.
-    page.client.logo = page.client.logo.filter(|_| image.is_some());
+    let image = page.client.show_logo(&waiting.validated.client);
     let form_action = Some(waiting.validated.target.form_action());
     Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, image, ..Policy::default() }))
 }
@@ -88,10 +77,7 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
         site: Site::of(services),
         csrf,
         request: waiting.pending.id.to_string(),
-        // The picture of a client that nobody has checked is not loaded: it could be that of another, and whoever serves
-        // it would see who reads this page, and when.
         client: ClientView {
-            logo: client.metadata.logo_uri.clone().filter(|_| verified),
             // The name is what the client says; the host of its document is what was proved.
             host: client.display_host().filter(|_| client.is_by_document()).unwrap_or(shown.host),
             ..shown
@@ -110,22 +96,6 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
             "Until you sign out or withdraw it.".to_owned()
         },
         return_to: target.display_host(),
-        links: links(client),
+        links: LinkView::of(client),
     }
-}
-
-/// What the client says of itself elsewhere (OpenID Connect Dynamic Client Registration §2).
-fn links(client: &Client) -> Vec<LinkView> {
-    let metadata = &client.metadata;
-    let pages = [
-        ("About this application", &metadata.client_uri),
-        ("Privacy policy", &metadata.policy_uri),
-        ("Terms of service", &metadata.tos_uri),
-    ];
-    let link = |label, uri: &String| LinkView {
-        label,
-        uri: uri.clone(),
-        host: (!client.is_verified()).then(|| redirect_uri::display_host(uri)),
-    };
-    pages.into_iter().filter_map(|(label, uri)| uri.as_ref().map(|uri| link(label, uri))).collect()
 }

@@ -65,13 +65,18 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     enter_page(&services, &mut browser, (user_code, !user_code.is_empty()), None).await
 }
 
-pub async fn enter(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
+pub async fn enter(
+    State(services): State<Shared>,
+    mut browser: Browser,
+    peer: Peer,
+    PageForm(params): PageForm,
+) -> Page {
     if !browser.sent(params.get("csrf")) {
         return Err(forged());
     }
     let owner = browser.open_id(&services).await?;
     let typed = params.get("user_code").unwrap_or_default();
-    let error = match device::enter(&services.context(), &owner, typed).await? {
+    let error = match device::enter(&services.context(), &owner, typed, peer.address).await? {
         Entered::Known(request) => return Ok(respond::see_other(&services.path(&confirm_at(request.id)))),
         Entered::Unknown => {
             let error = "There is no such code, or its time is over. Check it on your device and try again.";

@@ -16,7 +16,7 @@ use super::Services;
 use super::respond::PageError;
 use crate::oauth::authorize::RedirectTarget;
 use crate::oauth::error::invalid_request;
-use crate::types::Client;
+use crate::types::{Client, redirect_uri};
 
 /// What every page needs to know.
 pub struct Site {
@@ -56,6 +56,38 @@ impl ClientView {
             initial: initial(&metadata.client_name),
             logo: None,
         }
+    }
+
+    /// Shows its picture, too, and gives the origin that the policy of the page must name for that.
+    pub fn show_logo(&mut self, client: &Client) -> Option<String> {
+        // That of a client that nobody has checked is not loaded: it could be the picture of another, and whoever serves
+        // it would see who reads this page, and when.
+        let logo = client.metadata.logo_uri.as_ref().filter(|_| client.is_verified())?;
+        // One that the policy cannot name would only be a broken picture.
+        let origin = redirect_uri::origin(logo)?;
+        self.logo = Some(logo.clone());
+        Some(origin)
+    }
+}
+
+/// A page of the client's own about itself.
+pub struct LinkView {
+    pub label: &'static str,
+    pub uri: String,
+    pub host: String,
+}
+
+impl LinkView {
+    /// What the client says of itself elsewhere (OpenID Connect Dynamic Client Registration §2).
+    pub fn of(client: &Client) -> Vec<Self> {
+        let metadata = &client.metadata;
+        let pages = [
+            ("About this application", &metadata.client_uri),
+            ("Privacy policy", &metadata.policy_uri),
+            ("Terms of service", &metadata.tos_uri),
+        ];
+        let link = |label, uri: &String| Self { label, uri: uri.clone(), host: redirect_uri::display_host(uri) };
+        pages.into_iter().filter_map(|(label, uri)| uri.as_ref().map(|uri| link(label, uri))).collect()
     }
 }
 

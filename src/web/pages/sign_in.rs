@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
 use super::device::confirm_at;
-use super::{ClientView, Site, forged};
+use super::{ClientView, LinkView, Site, forged};
 use crate::account::sign_in::{Attempt, SignIn};
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
@@ -29,6 +29,7 @@ struct SignInPage {
     /// The device that waits for whoever signs in.
     device: Option<GrantId>,
     client: Option<ClientView>,
+    links: Vec<LinkView>,
     username: String,
     locked_username: bool,
     error: Option<String>,
@@ -148,16 +149,19 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
     let status = if form.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let mut client = waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target));
+    let image = waiting.zip(client.as_mut()).and_then(|(waiting, client)| client.show_logo(&waiting.validated.client));
     let page = SignInPage {
         site: Site::of(services),
         csrf: browser.csrf(services).await?,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
         device: form.device,
-        client: waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target)),
+        client,
+        links: waiting.map(|waiting| LinkView::of(&waiting.validated.client)).unwrap_or_default(),
         username: form.username,
         locked_username: form.locked,
         error: form.error,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
-    Ok(respond::page(status, &page, &Policy { form_action, ..Policy::default() }))
+    Ok(respond::page(status, &page, &Policy { form_action, image, ..Policy::default() }))
 }

@@ -22,6 +22,12 @@ async fn a_person_is_warned_of_a_client_that_nobody_has_verified_and_may_allow_i
     let browser = Browser::open().await;
     let request = party(&app, &client).request(&Pkce::new());
     browser.goto(&format!("{}/oauth/authorize?{}", app.url, encode(&request))).await.unwrap();
+    browser.arrives_at("Sign in to Grantor").await;
+    let text = browser.text("main").await;
+    for shown in ["Privacy policy", "Terms of service", "at poems.example"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    browser.picture("sign-in-unverified").await;
     browser.sign_in(NAME, WORD).await;
     browser.arrives_at("Free Poems wants to use your account").await;
     let text = browser.text("main").await;

@@ -1,6 +1,7 @@
 //! The command line, as people and scripts use it: the real binary, what it prints and what it leaves behind.
 
 mod clients;
+mod conformance;
 mod doctor;
 mod keys;
 mod live;

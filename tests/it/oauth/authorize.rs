@@ -223,8 +223,8 @@ async fn what_is_wrong_with_the_request_is_told_to_the_client(app: TestApp) {
         ("invalid_request", &[("response_mode", "fragment.jwt")]),
         ("invalid_request", &[("response_mode", "Query")]),
         // OpenID Connect Core §3.1.2.6
-        ("request_uri_not_supported", &[("request_uri", "https://app.example/request")]),
-        ("request_uri_not_supported", &[("request_uri", "urn:ietf:params:oauth:x")]),
+        ("invalid_request_uri", &[("request_uri", "https://app.example/request")]),
+        ("invalid_request_uri", &[("request_uri", "urn:ietf:params:oauth:x")]),
         ("registration_not_supported", &[("registration", "{}")]),
         // OpenID Connect Core §3.1.2.1: "If this parameter contains none with any other value, an error is returned."
         ("invalid_request", &[("prompt", "none login")]),

@@ -87,6 +87,7 @@ async fn both_documents_are_one_and_name_this_issuer(app: TestApp) {
         "request_parameter_supported",
         "request_uri_parameter_supported",
         "require_pushed_authorization_requests",
+        "require_request_uri_registration",
         "response_modes_supported",
         "response_types_supported",
         "revocation_endpoint",
@@ -244,12 +245,13 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     assert_eq!(rp.authorize(&person, &pkce, &[]).await.param("iss").as_deref(), Some(app.issuer()));
 
-    // Request objects are tried in `jar`, pushed requests in `par`; a reference of another kind is not followed.
+    // Request objects are tried in `jar` and `request_uri`, pushed requests in `par`.
     assert_eq!(document["request_parameter_supported"], true);
-    assert_eq!(document["request_uri_parameter_supported"], false);
+    assert_eq!(document["request_uri_parameter_supported"], true);
+    assert_eq!(document["require_request_uri_registration"], true);
     let elsewhere = [("request_uri", "https://app.example/request")];
     let page = rp.authorize(&person, &pkce, &elsewhere).await;
-    refused_at_the_client(&app, &page, "request_uri_not_supported", "a request elsewhere");
+    refused_at_the_client(&app, &page, "invalid_request_uri", "a request that is not registered");
     // OpenID Connect Core §5.5
     assert_eq!(document["claims_parameter_supported"], true);
     assert_eq!(list(&document, "claim_types_supported"), ["normal"]);

@@ -39,6 +39,7 @@ pub mod registration;
 mod registration_managed;
 mod registration_statement;
 mod relying_party;
+mod request_uri;
 mod resources;
 mod revocation;
 mod rights;

@@ -13,6 +13,7 @@ each_database!(
     another_person_may_answer_in_the_same_browser,
     a_form_from_elsewhere_is_refused,
     a_browser_may_guess_a_few_times,
+    a_test_bed_may_guess_as_often_as_it_likes,
 );
 
 async fn tv(app: &TestApp) -> Party<'_> {
@@ -171,6 +172,16 @@ async fn a_browser_may_guess_a_few_times(app: TestApp) {
     app.advance(601);
     let waiting = tv.begin("openid").await;
     assert!(app.person().enter_code("ada", &waiting.user_code).await.asks_about_a_device());
+}
+
+async fn a_test_bed_may_guess_as_often_as_it_likes(app: TestApp) {
+    let limited = "[device]\nattempts_per_browser = 1\nattempts = 1\n";
+    for (unlimited, last) in [("\"127.0.0.0/8\", \"::1\"", 422), ("\"192.0.2.0/24\"", 429)] {
+        let app = app.another(&format!("{limited}unlimited = [{unlimited}]")).await;
+        let person = app.person();
+        assert_eq!(person.enter_code("ada", "BBBB-BBBB").await.status, 422);
+        assert_eq!(person.enter_code("ada", "BBBB-BBBB").await.status, last, "{unlimited}");
+    }
 }
 
 #[tokio::test]

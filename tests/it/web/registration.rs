@@ -23,6 +23,13 @@ fn document() -> Value {
     })
 }
 
+/// The page on which a person signs in to continue there.
+async fn signing_in(app: &TestApp, client: &Value) -> Page {
+    let page = party(app, client).authorize(&app.person(), &Pkce::new(), &[]).await;
+    assert!(page.asks_to_sign_in(), "{page:?}");
+    page
+}
+
 async fn asked(app: &TestApp, client: &Value) -> Page {
     let person = app.person();
     let page = party(app, client).authorize(&person, &Pkce::new(), &[]).await;
@@ -47,6 +54,14 @@ async fn people_are_warned_of_a_client_that_nobody_has_verified(engine: Engine) 
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
     assert!(!page.body.contains("Verified by the administrator"));
+    // OpenID Connect Registration §2: `policy_uri` and `tos_uri` are shown to whoever signs in, too.
+    let before = signing_in(&app, &client).await.body;
+    let links = ["https://policy.example/p?a=1&#38;b=&#34;x", "https://terms.example/t", "https://app.example/about"];
+    for (link, host) in links.into_iter().zip(["policy.example", "terms.example", "app.example"]) {
+        let (_, rest) = before.split_once(&format!("href=\"{link}\"")).expect("the link is there");
+        let item = rest.split("</li>").next().unwrap();
+        assert!(item.ends_with(&format!("at <span class=\"address\">{host}</span>")), "{item}");
+    }
 
     // An administrator answers for it.
     let id = client["client_id"].as_str().unwrap().parse().unwrap();
@@ -65,13 +80,16 @@ async fn a_logo_is_loaded_of_verified_clients_alone(engine: Engine) {
     voucher(&app, "good", 1, true).await;
     let policy = |page: &Page| page.headers["content-security-policy"].to_str().unwrap().to_owned();
 
-    let page = asked(&app, &registered(&app, &document()).await).await;
-    assert!(!page.body.contains("pictures.example") && !policy(&page).contains("pictures.example"));
+    let client = registered(&app, &document()).await;
+    for page in [signing_in(&app, &client).await, asked(&app, &client).await] {
+        assert!(!page.body.contains("pictures.example") && !policy(&page).contains("pictures.example"));
+    }
     let client = register(&app, Some("good"), &document()).await.expect_status(201).json();
-    let page = asked(&app, &client).await;
-    assert!(page.body.contains("src=\"https://pictures.example:8443/logo.png?x=1\""));
-    let policy = policy(&page);
-    assert!(policy.contains("img-src 'self' https://pictures.example:8443;"), "{policy}");
+    for page in [signing_in(&app, &client).await, asked(&app, &client).await] {
+        assert!(page.body.contains("src=\"https://pictures.example:8443/logo.png?x=1\""));
+        let policy = policy(&page);
+        assert!(policy.contains("img-src 'self' https://pictures.example:8443;"), "{policy}");
+    }
 }
 
 async fn a_sign_in_can_be_begun_from_the_account_page(engine: Engine) {
