@@ -349,12 +349,9 @@ mod tests {
         jwk
     }
 
-    const PUBLIC: [Algorithm; 5] =
-        [Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
-
     #[test]
     fn a_key_of_each_type_is_read_and_verifies_its_own_algorithm_alone() {
-        for algorithm in PUBLIC {
+        for algorithm in Algorithm::ASYMMETRIC {
             let key = PublicKey::from_value(&ours(algorithm)).unwrap();
             assert_eq!(key.kid(), Some("k1"));
             let verifies: Vec<_> = Algorithm::ALL.into_iter().filter(|other| key.verifies(*other)).collect();
@@ -482,7 +479,7 @@ mod tests {
         ] {
             assert_eq!(PublicKey::from_value(&jwk).unwrap().thumbprint(), thumbprint);
         }
-        for algorithm in PUBLIC {
+        for algorithm in Algorithm::ASYMMETRIC {
             let jwk = ours(algorithm);
             let theirs: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk.clone()).unwrap();
             let theirs = theirs.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap();

@@ -29,6 +29,9 @@ pub enum Algorithm {
 impl Algorithm {
     pub const ALL: [Self; 6] = [Self::Es256, Self::Es384, Self::Rs256, Self::Ps256, Self::EdDsa, Self::Hs256];
 
+    /// What others may sign with: `none` is not among them, nor is what a secret verifies.
+    pub const ASYMMETRIC: [Self; 5] = [Self::Es256, Self::Es384, Self::Rs256, Self::Ps256, Self::EdDsa];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
