@@ -175,7 +175,7 @@ impl PublicKey {
             Material::P384 { .. } => algorithm == Algorithm::Es384,
             Material::Ed25519 { .. } => algorithm == Algorithm::EdDsa,
         };
-        fits && self.is_for("sig", "verify") && self.algorithm().is_none_or(|own| own == algorithm.as_str())
+        fits && self.is_for("sig", "verify") && self.algorithm().is_none_or(|own| algorithm.is_named(own))
     }
 
     /// Whether something can be encrypted to it by this algorithm (RFC 7517 §4.2, §4.3, §4.4).
@@ -376,9 +376,14 @@ mod tests {
             ("key_ops", json!([]), false),
             ("alg", json!("ES384"), false),
             ("alg", json!("ECDH-ES"), false),
+            ("alg", json!("Ed25519"), false),
         ] {
             let key = PublicKey::from_value(&with(jwk.clone(), name, value.clone())).unwrap();
             assert_eq!(key.verifies(Algorithm::Es256), verifies, "{name}: {value}");
+        }
+        for (name, verifies) in [("EdDSA", true), ("Ed25519", true), ("ed25519", false), ("Ed448", false)] {
+            let key = PublicKey::from_value(&with(ours(Algorithm::EdDsa), "alg", json!(name))).unwrap();
+            assert_eq!(key.verifies(Algorithm::EdDsa), verifies, "{name}");
         }
     }
 

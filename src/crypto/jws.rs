@@ -107,7 +107,7 @@ impl<'t> Unverified<'t> {
         }
         let header: RawHeader = serde_json::from_value(header).map_err(|_| JwsError::Malformed)?;
         // RFC 8725 §3.1, §3.2: an allow-list, on which `none` never stands.
-        let algorithm = algorithms.iter().copied().find(|known| known.as_str() == header.alg);
+        let algorithm = algorithms.iter().copied().find(|known| known.is_named(&header.alg));
         let algorithm = algorithm.ok_or(JwsError::WrongAlgorithm)?;
         let header = Header { algorithm, kid: header.kid, typ: header.typ, jwk: header.jwk };
         Ok(Self { header, message, claims, signature })
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn the_algorithm_is_one_that_is_taken_and_that_of_the_key() {
         let (ec, rsa) = (fresh(Algorithm::Es256, "k1"), fresh(Algorithm::Rs256, "k1"));
-        for alg in ["none", "None", "NONE", "HS256", "HS512", "RS1", "ES256K", "es256", ""] {
+        for alg in ["none", "None", "NONE", "HS256", "HS512", "RS1", "ES256K", "es256", "ed25519", "Ed448", ""] {
             let header = json!({"alg": alg, "kid": "k1"}).to_string();
             assert_eq!(read(&signed(&ec, &header, "{}"), &set(&[&ec])), Err(JwsError::WrongAlgorithm), "{alg}");
         }
-        for alg in ["ES384", "RS256", "EdDSA"] {
+        for alg in ["ES384", "RS256", "EdDSA", "Ed25519"] {
             let header = json!({"alg": alg, "kid": "k1"}).to_string();
             assert_eq!(read(&signed(&ec, &header, "{}"), &set(&[&ec])), Err(JwsError::UnknownKey), "{alg}");
         }

@@ -43,6 +43,12 @@ impl Algorithm {
         }
     }
 
+    /// Whether others mean it by this name. RFC 9864 §2.2 has `Ed25519` for what RFC 8037 §3.1 calls `EdDSA`, which is
+    /// the one that we write.
+    pub fn is_named(self, name: &str) -> bool {
+        name == self.as_str() || (self == Self::EdDsa && name == "Ed25519")
+    }
+
     /// Whether the verifying half can be published.
     pub const fn is_asymmetric(self) -> bool {
         !matches!(self, Self::Hs256)
