@@ -29,6 +29,9 @@ pub enum JwkError {
     /// Whoever published it has to make another.
     #[error("a JWK is private or symmetric: it has the member {0:?}, and must be replaced")]
     Private(&'static str),
+    /// Of use to nobody but those who know it.
+    #[error("a JWK is symmetric: it has the kty oct, and is no public key")]
+    Symmetric,
     #[error("an RSA key must have 2048 to 8192 bits, and an odd exponent of at most 32 bits")]
     RsaSize,
     #[error("two keys have the kid {0:?}")]
@@ -38,25 +41,47 @@ pub enum JwkError {
     Unknown,
 }
 
+impl JwkError {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+
+    /// RFC 7517 §5: "missing required members, or for which values are out of the supported ranges".
+    fn is_of_no_use_here(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Member(_) | Self::RsaSize | Self::Symmetric)
+    }
+}
+
 /// The public keys of somebody.
 #[derive(Clone, Debug, Default)]
 pub struct JwkSet(Vec<PublicKey>);
 
 impl JwkSet {
-    /// Reads a JWK Set document.
+    /// Reads a JWK Set document of somebody who is told what is wrong with it.
     ///
     /// # Errors
     /// When it is none, or a key in it is not sound. Keys of types that are not known are passed over (RFC 7517 §5).
     pub fn parse(document: &[u8]) -> Result<Self, JwkError> {
-        let document = json::strict(document).map_err(|why| JwkError::NotASet(why.to_string()))?;
-        Self::from_value(&document)
+        Self::read(&strict(document)?, JwkError::is_unknown)
     }
 
-    /// The same of a value whose text was read strictly.
+    /// Reads one that is published, perhaps for others as well: what is of no use here does not spoil the rest.
+    ///
+    /// # Errors
+    /// When it is none, two keys have one name, or a private key stands in it.
+    pub fn published(document: &[u8]) -> Result<Self, JwkError> {
+        Self::read(&strict(document)?, JwkError::is_of_no_use_here)
+    }
+
+    /// As `parse`, of a value whose text was read strictly.
     ///
     /// # Errors
     /// As `parse`.
     pub fn from_value(document: &Value) -> Result<Self, JwkError> {
+        Self::read(document, JwkError::is_unknown)
+    }
+
+    fn read(document: &Value, passed_over: fn(&JwkError) -> bool) -> Result<Self, JwkError> {
         let not = |why: &str| JwkError::NotASet(why.to_owned());
         let keys = document.get("keys").and_then(Value::as_array).ok_or_else(|| not("it has no list \"keys\""))?;
         if keys.len() > MOST_KEYS {
@@ -65,7 +90,10 @@ impl JwkSet {
         let mut set: Vec<PublicKey> = Vec::with_capacity(keys.len());
         for key in keys {
             let key = match PublicKey::from_value(key) {
-                Err(JwkError::Unknown) => continue,
+                Err(why) if passed_over(&why) => {
+                    tracing::debug!(%why, "a key of a set is passed over");
+                    continue;
+                }
                 key => key?,
             };
             // RFC 7517 §4.5: one name for several is for equivalents of other types.
@@ -125,6 +153,9 @@ impl PublicKey {
     pub fn from_value(jwk: &Value) -> Result<Self, JwkError> {
         provider::install();
         let members = jwk.as_object().ok_or(JwkError::Member("members"))?;
+        if members.get("kty").is_some_and(|kty| kty == "oct") {
+            return Err(JwkError::Symmetric);
+        }
         if let Some(name) = PRIVATE.into_iter().find(|name| members.contains_key(*name)) {
             return Err(JwkError::Private(name));
         }
@@ -175,7 +206,7 @@ impl PublicKey {
             Material::P384 { .. } => algorithm == Algorithm::Es384,
             Material::Ed25519 { .. } => algorithm == Algorithm::EdDsa,
         };
-        fits && self.is_for("sig", "verify") && self.algorithm().is_none_or(|own| own == algorithm.as_str())
+        fits && self.is_for("sig", "verify") && self.algorithm().is_none_or(|own| algorithm.is_named(own))
     }
 
     /// Whether something can be encrypted to it by this algorithm (RFC 7517 §4.2, §4.3, §4.4).
@@ -247,7 +278,6 @@ impl Material {
                 ParsedPublicKey::new(&ED25519, &x).map_err(|_| JwkError::Member("a point of its curve"))?;
                 Self::Ed25519 { x }
             }
-            ("oct", _) => return Err(JwkError::Private("k")),
             ("EC" | "OKP", None) => return Err(JwkError::Member("crv")),
             _ => return Err(JwkError::Unknown),
         })
@@ -270,6 +300,10 @@ impl Material {
             Self::Rsa { n, e } => der(0x30, &[der_number(n), der_number(e)].concat()),
         }
     }
+}
+
+fn strict(document: &[u8]) -> Result<Value, JwkError> {
+    json::strict(document).map_err(|why| JwkError::NotASet(why.to_string()))
 }
 
 /// RFC 7518 §3.3: 2048 bits or more; and no more than what is verified in good time.
@@ -349,12 +383,9 @@ mod tests {
         jwk
     }
 
-    const PUBLIC: [Algorithm; 5] =
-        [Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
-
     #[test]
     fn a_key_of_each_type_is_read_and_verifies_its_own_algorithm_alone() {
-        for algorithm in PUBLIC {
+        for algorithm in Algorithm::ASYMMETRIC {
             let key = PublicKey::from_value(&ours(algorithm)).unwrap();
             assert_eq!(key.kid(), Some("k1"));
             let verifies: Vec<_> = Algorithm::ALL.into_iter().filter(|other| key.verifies(*other)).collect();
@@ -379,9 +410,14 @@ mod tests {
             ("key_ops", json!([]), false),
             ("alg", json!("ES384"), false),
             ("alg", json!("ECDH-ES"), false),
+            ("alg", json!("Ed25519"), false),
         ] {
             let key = PublicKey::from_value(&with(jwk.clone(), name, value.clone())).unwrap();
             assert_eq!(key.verifies(Algorithm::Es256), verifies, "{name}: {value}");
+        }
+        for (name, verifies) in [("EdDSA", true), ("Ed25519", true), ("ed25519", false), ("Ed448", false)] {
+            let key = PublicKey::from_value(&with(ours(Algorithm::EdDsa), "alg", json!(name))).unwrap();
+            assert_eq!(key.verifies(Algorithm::EdDsa), verifies, "{name}");
         }
     }
 
@@ -465,6 +501,50 @@ mod tests {
         assert!(JwkSet::from_value(&equivalents).is_ok());
     }
 
+    /// RFC 7517 §5.
+    #[test]
+    fn a_published_set_is_not_spoilt_by_what_is_of_no_use_here() {
+        let (ec, rsa) = (ours(Algorithm::Es256), ours(Algorithm::Rs256));
+        let mut without_curve = ec.clone();
+        without_curve.as_object_mut().unwrap().remove("crv");
+        let small = with(rsa.clone(), "n", json!(URL_SAFE_NO_PAD.encode([0xa5; 128])));
+        let set = |keys: &[&Value]| json!({ "keys": keys }).to_string();
+        for useless in [
+            json!({"kty": "oct", "k": "c2VjcmV0"}),
+            json!({"kty": "oct", "kid": "k1"}),
+            json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AQ"}),
+            json!({"kid": "k1"}),
+            without_curve,
+            small,
+            with(ec.clone(), "x", json!("AQ")),
+            with(ec.clone(), "x", ec["y"].clone()),
+            with(ec.clone(), "kid", json!(7)),
+            with(ec.clone(), "key_ops", json!(["verify", "verify"])),
+        ] {
+            for keys in [[&useless, &ec], [&ec, &useless]] {
+                let read = JwkSet::published(set(&keys).as_bytes()).unwrap();
+                assert_eq!(read.keys().len(), 1, "{useless}");
+                assert!(read.has("k1") && read.keys()[0].verifies(Algorithm::Es256), "{useless}");
+            }
+            assert_eq!(JwkSet::published(set(&[&useless]).as_bytes()).unwrap().keys().len(), 0, "{useless}");
+            // Whoever registers it is told, but for what may be a newer type.
+            assert_eq!(JwkSet::parse(set(&[&useless, &ec]).as_bytes()).is_ok(), useless["kty"] == "AKP", "{useless}");
+        }
+        // What is given away must be replaced, and of two keys of one name neither is the right one.
+        for bad in [
+            with(ec.clone(), "d", json!("AQ")),
+            with(rsa.clone(), "p", json!("AQ")),
+            with(rsa.clone(), "d", json!(null)),
+            with(json!({"kty": "AKP"}), "priv", json!("AQ")),
+            ours(Algorithm::Es256),
+        ] {
+            assert!(JwkSet::published(set(&[&ec, &bad]).as_bytes()).is_err(), "{bad}");
+        }
+        for no_set in ["[]", "{}", r#"{"keys": {}}"#, r#"{"keys": [], "keys": []}"#] {
+            assert!(JwkSet::published(no_set.as_bytes()).is_err(), "{no_set}");
+        }
+    }
+
     #[test]
     fn thumbprints_are_those_of_the_specifications() {
         let rsa = json!({
@@ -482,7 +562,7 @@ mod tests {
         ] {
             assert_eq!(PublicKey::from_value(&jwk).unwrap().thumbprint(), thumbprint);
         }
-        for algorithm in PUBLIC {
+        for algorithm in Algorithm::ASYMMETRIC {
             let jwk = ours(algorithm);
             let theirs: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk.clone()).unwrap();
             let theirs = theirs.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap();

@@ -41,7 +41,7 @@ impl ClientKeys {
     /// certificates.
     pub fn new(outgoing: Outgoing, life: Duration, ring: Arc<KeyRing>, authorities: Option<Authorities>) -> Self {
         // Many servers do not know the type of a JWK Set (RFC 7517 §8.5).
-        let kind = Kind { media_types: &[], life, read: |body| JwkSet::parse(body).map_err(|why| why.to_string()) };
+        let kind = Kind { media_types: &[], life, read: |body| JwkSet::published(body).map_err(|why| why.to_string()) };
         Self { published: Documents::new(outgoing, kind), ring, authorities }
     }
 

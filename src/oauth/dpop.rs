@@ -10,19 +10,12 @@ use url::Url;
 
 use super::error::{OAuthError, invalid_dpop_proof, invalid_request, use_dpop_nonce};
 use super::replay::{self, Kind};
-use super::{Context, Error};
+use super::{CLOCK_SKEW, Context, Error};
 use crate::crypto::jws::{JwsError, Unverified};
 use crate::crypto::{PublicKey, hash};
 use crate::store::Use;
 use crate::types::sender_key::is_thumbprint;
 use crate::types::{Algorithm, Fault, Params, SenderKey, Timestamp};
-
-/// What proofs may be signed with: RFC 9449 §4.3 (5) wants asymmetric algorithms alone.
-pub const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Es384, Algorithm::Rs256];
-
-/// Seconds by which the clock of a client may be ahead of ours.
-const CLOCK_SKEW: i64 = 30;
 
 /// Longer than any `jti` that is made, in bytes.
 const LONGEST_JTI: usize = 256;
@@ -104,7 +97,7 @@ pub async fn prove(
 /// # Errors
 /// `invalid_dpop_proof`
 pub fn read(proof: &str, algorithms: &[Algorithm]) -> Result<(Claims, String), OAuthError> {
-    // (2), (5)
+    // (2), (5): whoever calls names asymmetric ones alone.
     let mut unverified = Unverified::parse(proof, algorithms).map_err(broken)?;
     // (4)
     if !unverified.header.is_type("dpop+jwt") {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, authorize, client_auth, dpop, profile, scope};
+use super::{Context, client_auth, profile, scope};
 use crate::config::registration::Mode;
 use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
@@ -40,7 +40,7 @@ pub fn protected_resource(cx: &Context) -> Value {
         // RFC 6750 §2.1, §2.2
         "bearer_methods_supported": ["header", "body"],
         "resource_signing_alg_values_supported": signing_algorithms(cx),
-        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
+        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config)),
         "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
     })
 }
@@ -79,10 +79,7 @@ fn requests(cx: &Context) -> Value {
         // RFC 9126 §5
         "require_pushed_authorization_requests": pushed_alone,
         "request_parameter_supported": true,
-        "request_object_signing_alg_values_supported": names(profile::algorithms_of_all(
-            &cx.config,
-            &authorize::REQUEST_OBJECT_ALGORITHMS,
-        )),
+        "request_object_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config)),
         // OpenID Connect Discovery §3, of those that were not pushed.
         "request_uri_parameter_supported": !pushed_alone,
         "require_request_uri_registration": !pushed_alone,
@@ -120,7 +117,7 @@ fn clients(cx: &Context) -> Value {
         "introspection_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
         "introspection_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
         // RFC 9449 §5.1
-        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS)),
+        "dpop_signing_alg_values_supported": names(profile::algorithms_of_all(&cx.config)),
         // RFC 8705 §3.3
         "tls_client_certificate_bound_access_tokens": cx.config.takes_client_certificates(),
     })

@@ -80,6 +80,10 @@ use crate::crypto::random::Random;
 use crate::store::Store;
 use crate::types::Timestamp;
 
+/// Seconds by which the clock of a client, or of another node, may be ahead of ours. FAPI 2.0 §5.3.2.1: 10 must be
+/// accepted, and 60 must not.
+const CLOCK_SKEW: i64 = 30;
+
 /// What every step may use: one instant and one snapshot of the keys a request. Closed: what a single endpoint
 /// needs besides is that endpoint's argument.
 pub struct Context {

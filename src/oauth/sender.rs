@@ -3,7 +3,7 @@
 use super::error::{invalid_dpop_proof, invalid_request, invalid_token};
 use super::{Context, Error, dpop, profile};
 use crate::crypto::PeerCertificate;
-use crate::types::{Client, SenderKey};
+use crate::types::{Algorithm, Client, SenderKey};
 
 /// By what the sender of a request can be told from others.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ pub enum Scheme {
 /// without a certificate.
 pub async fn binding(cx: &Context, client: &Client, sender: Sender<'_>) -> Result<Option<SenderKey>, Error> {
     if sender.request.proof.is_some() {
-        let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
+        let algorithms = profile::algorithms(&cx.config, &client.metadata, &Algorithm::ASYMMETRIC);
         return dpop::prove(cx, sender.request, algorithms, None).await.map(Some);
     }
     if client.metadata.dpop_bound_access_tokens {
@@ -66,7 +66,7 @@ pub async fn pushed_binding(
     if request.proof.is_none() {
         return Ok(named);
     }
-    let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
+    let algorithms = profile::algorithms(&cx.config, &client.metadata, &Algorithm::ASYMMETRIC);
     let proved = dpop::prove(cx, request, algorithms, None).await?;
     if named.is_some_and(|named| named != proved) {
         return Err(invalid_dpop_proof("dpop_jkt is not the thumbprint of the key of the DPoP proof").into());
@@ -91,7 +91,7 @@ pub async fn check(
         (Scheme::Dpop, Some(bound @ SenderKey::Jwk(_))) => {
             // RFC 9449 §4.3 (12): "the public key to which the access token is bound matches the public key from the
             // DPoP proof".
-            let algorithms = profile::algorithms(&cx.config, &client.metadata, &dpop::ALGORITHMS);
+            let algorithms = profile::algorithms(&cx.config, &client.metadata, &Algorithm::ASYMMETRIC);
             if dpop::prove(cx, sender.request, algorithms, Some(token)).await? == *bound {
                 Ok(())
             } else {

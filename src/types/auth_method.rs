@@ -83,9 +83,7 @@ impl AuthMethod {
     /// the place of the other.
     pub const fn algorithms(self) -> &'static [Algorithm] {
         match self {
-            Self::PrivateKeyJwt => {
-                &[Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa]
-            }
+            Self::PrivateKeyJwt => &Algorithm::ASYMMETRIC,
             Self::ClientSecretJwt => &[Algorithm::Hs256],
             _ => &[],
         }

@@ -29,6 +29,9 @@ pub enum Algorithm {
 impl Algorithm {
     pub const ALL: [Self; 6] = [Self::Es256, Self::Es384, Self::Rs256, Self::Ps256, Self::EdDsa, Self::Hs256];
 
+    /// What others may sign with: `none` is not among them, nor is what a secret verifies.
+    pub const ASYMMETRIC: [Self; 5] = [Self::Es256, Self::Es384, Self::Rs256, Self::Ps256, Self::EdDsa];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -38,6 +41,12 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
             Self::Hs256 => "HS256",
         }
+    }
+
+    /// Whether others mean it by this name. RFC 9864 §2.2 has `Ed25519` for what RFC 8037 §3.1 calls `EdDSA`, which is
+    /// the one that we write.
+    pub fn is_named(self, name: &str) -> bool {
+        name == self.as_str() || (self == Self::EdDsa && name == "Ed25519")
     }
 
     /// Whether the verifying half can be published.

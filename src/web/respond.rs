@@ -107,7 +107,7 @@ fn offer_dpop(cx: &Context, response: &mut Response) {
 
 /// RFC 9449 §7.1
 fn dpop_challenge(cx: &Context) -> String {
-    let algorithms = profile::algorithms_of_all(&cx.config, &dpop::ALGORITHMS);
+    let algorithms = profile::algorithms_of_all(&cx.config);
     let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
     format!("DPoP algs=\"{}\"", names.join(" "))
 }

@@ -24,7 +24,6 @@ use std::sync::Arc;
 
 pub use claims::read as read_claims;
 pub use code::Code;
-pub use object::ALGORITHMS as REQUEST_OBJECT_ALGORITHMS;
 pub use object::parameters as parameters_of_request_object;
 pub use refer::Referred;
 pub use request::{AuthorizationRequest, MAX_STATE, Prompt};

@@ -5,21 +5,14 @@ use serde_json::{Map, Value};
 use crate::crypto::jws::Unverified;
 use crate::oauth::client_keys::ClientKeysError;
 use crate::oauth::error::{OAuthError, invalid_request_object};
-use crate::oauth::{Context, Error, profile};
+use crate::oauth::{CLOCK_SKEW, Context, Error, profile};
 use crate::types::{Algorithm, Client, Params};
 
 /// RFC 9101 §10.8: the type that says what it is.
 const TYPE: &str = "oauth-authz-req+jwt";
 
-/// Seconds by which the clock of a client may be ahead.
-const CLOCK_SKEW: i64 = 30;
-
 /// FAPI 2.0 Message Signing §5.3.1: the longest life, and the greatest age, in seconds.
 const LONGEST: i64 = 3_600;
-
-/// What verifies request objects: `none` is not among them, nor is a secret, which is kept as its hash alone.
-pub const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::Es256, Algorithm::Es384, Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa];
 
 /// What the JWT itself says, which is no parameter.
 const OF_THE_JWT: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sub"];
@@ -28,7 +21,7 @@ const OF_THE_JWT: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sub"];
 pub(super) async fn open(cx: &Context, client: &Client, object: &str) -> Result<Params, Error> {
     // RFC 9101 §6.2, §10.2: the algorithm is the registered one, if there is one.
     let registered = client.metadata.request_object_signing_alg;
-    let usual = || profile::algorithms(&cx.config, &client.metadata, &ALGORITHMS);
+    let usual = || profile::algorithms(&cx.config, &client.metadata, &Algorithm::ASYMMETRIC);
     let algorithms = registered.as_ref().map_or_else(usual, std::slice::from_ref);
     let token = Unverified::parse(object, algorithms).map_err(|why| wrong(why.to_string()))?;
     // RFC 9101 §10.8: a JWT that says that it is something else is no request object. Many say nothing.

@@ -9,15 +9,14 @@ use super::{Proof, refuse_because};
 use crate::crypto::jws::{JwsError, Unverified};
 use crate::oauth::client_keys::ClientKeysError;
 use crate::oauth::error::{OAuthError, invalid_client};
-use crate::oauth::{Context, Error, profile, replay};
+use crate::oauth::{CLOCK_SKEW, Context, Error, profile, replay};
 use crate::store::Use;
 use crate::types::{Algorithm, AuthMethod, Client, NumericDate, Params};
 
 /// RFC 7523 §2.2.
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How far a client's clock may be ahead of ours. FAPI 2.0 §5.3.2.1: 10 s must be accepted, and 60 s must not.
-const SKEW: Duration = Duration::from_secs(30);
+const SKEW: Duration = Duration::from_secs(CLOCK_SKEW.unsigned_abs());
 
 /// Where an older client may have aimed its assertion.
 const ENDPOINTS: [&str; 5] =

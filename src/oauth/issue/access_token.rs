@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::super::subjects::Known;
-use super::super::{Context, profile};
+use super::super::{CLOCK_SKEW, Context, profile};
 use super::Access;
 use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
@@ -157,9 +157,6 @@ fn sign(cx: &Context, client: &Client, wanted: &Access<'_>, claims: AccessClaims
     let token = jwt::sign(key, TokenType::AccessToken, &claims).map_err(Fault::internal)?;
     Ok(Minted { token, expires_in: claims.exp - claims.iat })
 }
-
-/// Seconds by which the clocks of two nodes may differ.
-const CLOCK_SKEW: i64 = 30;
 
 /// The claims of a token that we signed and that has not expired; whether it was revoked is not asked here.
 pub fn verify(cx: &Context, token: &str) -> Option<Arc<AccessClaims>> {

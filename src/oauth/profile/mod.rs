@@ -63,9 +63,9 @@ pub fn algorithms(config: &Config, client: &ClientMetadata, usual: &'static [Alg
     if applies(config, client) { &ALGORITHMS } else { usual }
 }
 
-/// §5.4.1: of the usual algorithms, those that are taken at all.
-pub fn algorithms_of_all(config: &Config, usual: &'static [Algorithm]) -> &'static [Algorithm] {
-    if applies_to_all(config) { &ALGORITHMS } else { usual }
+/// §5.4.1: in which anybody may sign at all.
+pub fn algorithms_of_all(config: &Config) -> &'static [Algorithm] {
+    if applies_to_all(config) { &ALGORITHMS } else { &Algorithm::ASYMMETRIC }
 }
 
 /// §5.4.1: what signs authorization responses. JARM §3 has RS256 for who does not say.

@@ -7,16 +7,13 @@ use crate::crypto::jws::{JwsError, Unverified};
 use crate::oauth::error::{OAuthError, invalid_software_statement, unapproved_software_statement};
 use crate::types::{Algorithm, Timestamp};
 
-const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
-
 /// The claims of a statement, if one of those signed it whom we believe.
 pub(super) fn claims(keys: &JwkSet, statement: &str, now: Timestamp) -> Result<Map<String, Value>, OAuthError> {
     if keys.keys().is_empty() {
         return Err(unapproved_software_statement("no software statements are believed here; register without one"));
     }
     let invalid = |why: JwsError| invalid_software_statement(format!("the software statement: {why}"));
-    let statement = Unverified::parse(statement, &ALGORITHMS).map_err(invalid)?;
+    let statement = Unverified::parse(statement, &Algorithm::ASYMMETRIC).map_err(invalid)?;
     let claims: Map<String, Value> = match statement.verify(keys.keys()) {
         Err(JwsError::UnknownKey) => {
             return Err(unapproved_software_statement("the software statement is of nobody who is believed here"));

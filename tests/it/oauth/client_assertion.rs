@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::types::{Algorithm, AuthMethod};
 use serde_json::{Value, json};
 
+use super::registration::register;
 use crate::each_database;
 use crate::support::assertion::{Assertion, Signer};
 use crate::support::behind::at_once;
@@ -27,6 +28,7 @@ each_database!(
     a_method_is_not_taken_for_another,
     the_registered_algorithm_is_the_only_one,
     keys_are_fetched_where_the_client_publishes_them,
+    keys_of_no_use_do_not_spoil_a_published_set,
     used_assertions_are_forgotten_when_they_have_expired,
 );
 
@@ -316,6 +318,42 @@ async fn keys_are_fetched_where_the_client_publishes_them(app: TestApp) {
     let answer = token(&closed, &new.assertion(&closed)).await.expect_error("invalid_client").expect_status(401);
     assert!(answer.body.contains("jwks_uri") && !answer.body.contains("address"), "{}", answer.body);
     assert_eq!(site.asked(), 2);
+}
+
+/// RFC 7517 §5.
+async fn keys_of_no_use_do_not_spoil_a_published_set(app: TestApp) {
+    let app = app.another("[outgoing]\nallow = [\"127.0.0.1\"]\n[registration]\nmode = \"open\"").await;
+    let small = URL_SAFE_NO_PAD.encode([0xa5; 128]);
+    let mut leaked = Signer::new("", Algorithm::Es256).jwks()["keys"][0].clone();
+    leaked["d"] = json!("AQ");
+    for (id, beside, taken) in [
+        ("small", json!({"kty": "RSA", "n": small, "e": "AQAB"}), true),
+        ("symmetric", json!({"kty": "oct", "k": "c2VjcmV0"}), true),
+        ("incomplete", json!({"kty": "EC", "x": "AQ", "y": "AQ"}), true),
+        // A private half was given away: the set must be replaced.
+        ("leaked", leaked, false),
+    ] {
+        let signer = Signer::new(id, Algorithm::Es256);
+        let jwks = json!({"keys": [beside, signer.jwks()["keys"][0]]});
+        let shown = jwks.to_string();
+        let site = Website::start(move |_| shown.clone().into_response());
+        let uri = format!("{}/jwks", site.url);
+        let builder = app.client(id).signing(&signer).with(|client| {
+            client.jwks = None;
+            client.jwks_uri = Some(uri);
+        });
+        builder.create().await;
+        let answer = token(&app, &signer.assertion(&app)).await;
+        assert_eq!(answer.status == 200, taken, "{id}: {}", answer.body);
+        // Whoever registers such a set is told.
+        let document = json!({
+            "redirect_uris": ["https://app.example/callback"],
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": jwks,
+        });
+        let refused = register(&app, None, &document).await.expect_error("invalid_client_metadata");
+        assert!(refused.body.contains("jwks"), "{id}: {}", refused.body);
+    }
 }
 
 async fn used_assertions_are_forgotten_when_they_have_expired(app: TestApp) {

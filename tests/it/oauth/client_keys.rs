@@ -117,7 +117,7 @@ async fn published_keys_are_fetched_once_and_again_for_a_kid_that_nobody_knows()
 }
 
 #[tokio::test]
-async fn what_is_published_is_read_as_strictly_as_what_is_registered() {
+async fn what_is_no_set_or_gives_a_secret_away_is_not_used() {
     let own = key("k1");
     let mut private = set(&[&own]);
     private["keys"][0]["d"] = json!("AQ");
@@ -167,7 +167,10 @@ fn keys_are_registered_in_one_way_and_sound() {
     assert_eq!(check(&metadata(Some(own.clone()), None)), Ok(()));
     let mut private = own;
     private["keys"][0]["d"] = json!("AQ");
-    for jwks in [json!([]), json!({}), json!({"keys": []}), json!({"keys": [{"kty": "AKP"}]}), private] {
+    // RFC 7517 §5 is for sets of others: whoever registers one is told of each key that is of no use.
+    let with_a_symmetric_one = json!({"keys": [key("k1").public_jwk(), {"kty": "oct", "k": "c2VjcmV0"}]});
+    let unfit = [json!({"keys": [{"kty": "AKP"}]}), private, with_a_symmetric_one];
+    for jwks in [json!([]), json!({}), json!({"keys": []})].into_iter().chain(unfit) {
         assert!(check(&metadata(Some(jwks.clone()), None)).is_err(), "{jwks}");
     }
 }

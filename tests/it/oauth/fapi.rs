@@ -55,12 +55,12 @@ impl<'a> Strong<'a> {
         proof(self.app, &self.holder, path)
     }
 
-    /// What the client posts, with its assertion.
     /// One for a token that is shown.
     pub fn proof_with(&self, path: &str, token: &str) -> String {
         signed_proof(self.app, &self.holder, path, Some(token))
     }
 
+    /// What the client posts, with its assertion.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)], proof: Option<&str>) -> Answer {
         self.post_to(self.app, path, fields, proof).await
     }
@@ -131,7 +131,7 @@ impl<'a> Strong<'a> {
     }
 }
 
-fn proof(app: &TestApp, key: &SigningKey, path: &str) -> String {
+pub fn proof(app: &TestApp, key: &SigningKey, path: &str) -> String {
     signed_proof(app, key, path, None)
 }
 

@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::client_tls::{certificates, secure, showing};
-use super::fapi::{Strong, key, strong};
+use super::fapi::{Strong, key, proof, strong};
 use super::par::address;
 use super::registration::{register, registered};
 use crate::support::app::{PASSWORD, eventually};
@@ -93,6 +93,17 @@ async fn a_client_of_mutual_tls_needs_no_proof_but_its_certificate(engine: Engin
         assert_eq!(again.refresh_token(), tokens.refresh_token());
         assert_eq!(decode(again.access_token()).1["cnf"], bound_to);
     }
+
+    // RFC 9449 §5.2: registered for proofs it sends one, and its certificate is none.
+    app.reregister("bank", |client| client.dpop_bound_access_tokens = true).await;
+    post(&bank, "/oauth/token", &refresh).await.expect_error("invalid_request").expect_status(400);
+    let holder = key(Algorithm::Es256);
+    let fields = [&[("client_id", "bank")], &refresh[..]].concat();
+    let request = bank.post(format!("{}/oauth/token", app.url)).form(&fields);
+    let request = request.header("dpop", proof(&app, &holder, "/oauth/token"));
+    let proved = Answer::of(request.send().await.unwrap()).await.expect_tokens();
+    let cnf = &decode(proved.access_token()).1["cnf"];
+    assert!(cnf["jkt"].is_string() && cnf["x5t#S256"].is_null(), "{cnf}");
 }
 
 async fn a_request_object_of_the_profile_lasts_an_hour_at_most(app: TestApp) {

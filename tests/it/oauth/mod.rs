@@ -1,3 +1,4 @@
+mod algorithm_names;
 mod authorize;
 mod authorize_responses;
 mod authorize_waits;
