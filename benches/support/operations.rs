@@ -17,8 +17,8 @@ use grantor::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects, intro
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
-    Algorithm, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Terms, Timestamp, TokenId,
-    UserId,
+    Algorithm, AuthorizationDetails, Client, ClientId, Clock, GrantId, Params, Scope, SessionId, SystemClock, Terms,
+    Timestamp, TokenId, UserId,
 };
 use tokio::runtime::Runtime;
 
@@ -138,7 +138,12 @@ impl World {
         issue::for_client(
             &self.cx,
             &self.machine,
-            Access { scope: Scope::from("notes:read"), target: Target::issuer(&self.cx), sender: None },
+            Access {
+                scope: Scope::from("notes:read"),
+                details: AuthorizationDetails::default(),
+                target: Target::issuer(&self.cx),
+                sender: None,
+            },
         )
         .expect("a token")
         .access_token

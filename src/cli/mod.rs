@@ -4,6 +4,7 @@
 //! command itself ends with 2, anything else that fails with 1, each problem told in one line on standard error.
 
 mod admin;
+pub mod authorization_type;
 pub mod client;
 pub mod demo;
 pub mod doctor;
@@ -81,6 +82,9 @@ enum Command {
     /// Register the APIs that tokens are for, by their own URIs.
     #[command(subcommand, arg_required_else_help = true)]
     Resource(resource::Command),
+    /// Register what clients may ask for in particular (RFC 9396).
+    #[command(subcommand, arg_required_else_help = true)]
+    AuthorizationType(authorization_type::Command),
     /// List, rotate and revoke the keys that sign tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Keys(keys::Command),
@@ -130,6 +134,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::User(command) => user::run(command, &overrides).await,
         Command::RegistrationToken(command) => registration_token::run(command, &overrides).await,
         Command::Resource(command) => resource::run(command, &overrides).await,
+        Command::AuthorizationType(command) => authorization_type::run(command, &overrides).await,
         Command::Keys(command) => keys::run(command, &overrides).await,
         Command::Doctor(doctor) => doctor.run(&overrides).await,
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::section::{Found, Section};
 use super::{duration, scopes};
-use crate::types::{Network, Scope};
+use crate::types::{Network, Scope, TypeName};
 
 /// Who may register a client at `/oauth/register`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Registration {
     pub mode: Mode,
     /// All that such a client may ask for.
     pub scopes: Scope,
+    /// The types of authorization details among that.
+    pub authorization_details_types: Vec<String>,
     /// How long one that nobody uses, and no administrator has verified, stays.
     #[serde(deserialize_with = "duration::deserialize")]
     pub unused_for: Duration,
@@ -45,6 +47,7 @@ impl Default for Registration {
         Self {
             mode: Mode::Off,
             scopes: Scope::from("openid profile email offline_access"),
+            authorization_details_types: Vec::new(),
             unused_for: Duration::from_hours(7 * 24),
             per_address: 30,
             unlimited: Vec::new(),
@@ -60,6 +63,9 @@ impl Section for Registration {
         found.number("per_address", self.per_address, 1..=100_000);
         if let Some(bad) = self.scopes.tokens().find(|token| !scopes::is_token(token)) {
             found.refuse("scopes", format!("{bad:?} is not a scope (RFC 6749 §3.3)"));
+        }
+        if let Some(why) = self.authorization_details_types.iter().find_map(|name| name.parse::<TypeName>().err()) {
+            found.refuse("authorization_details_types", why);
         }
     }
 }

@@ -266,6 +266,10 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[server]\nname = \"a\\nb\"", ":2: server.name: must have 1 to 64"),
         ("[server]\nmax_body_bytes = 10", ":2: server.max_body_bytes: must be between 1024 and"),
         ("[server]\nrequest_timeout = \"0s\"", ":2: server.request_timeout: must be between \"1s\" and \"10m\""),
+        (
+            "[registration]\nauthorization_details_types = [\"a b\"]",
+            ":2: registration.authorization_details_types: \"a b\" is not a name",
+        ),
         ("[about]\nterms = \"terms.html\"", ":2: about.terms: must be the URL of a page"),
         ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),

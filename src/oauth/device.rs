@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::{OAuthError, unauthorized_client};
 use super::scope::{OFFLINE_ACCESS, requested, still_registered};
-use super::{Context, Error, resource};
+use super::{Context, Error, details};
 use crate::crypto::{Digest, Random, hash, random};
 use crate::store::{Decision, DeviceRequest, NewDevice, NewGrant};
 use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session, Terms};
@@ -59,7 +59,7 @@ pub struct DeviceAuthorization {
 /// Answers a device (RFC 8628 §3.1); `address` is where it asks from.
 ///
 /// # Errors
-/// `unauthorized_client`, `invalid_scope`, `invalid_target`.
+/// `unauthorized_client`, `invalid_scope`, `invalid_target`, `invalid_authorization_details`.
 pub async fn authorize(
     cx: &Context,
     client: &Client,
@@ -69,10 +69,10 @@ pub async fn authorize(
     if !client.may_use(GrantType::DeviceCode) {
         return Err(not_registered().into());
     }
-    let resources = resource::asked(cx, params).await?;
     let scope = requested(cx, client, params.get("scope"))?;
     // OpenID Connect Core §11: it is ignored where there can be no refresh token.
     let scope = if client.may_use(GrantType::RefreshToken) { scope } else { scope.without(OFFLINE_ACCESS) };
+    let (resources, details) = details::begun(cx, client, params, &scope).await?;
     let (code, settings) = (DeviceCode::new(cx), &cx.config.device);
     let request = DeviceRequest {
         id: code.id,
@@ -80,6 +80,7 @@ pub async fn authorize(
         code_hash: code.hash(),
         scope,
         resources,
+        details,
         address,
         created_at: cx.now,
         expires_at: cx.now.plus(settings.code_lifetime),
@@ -218,6 +219,9 @@ pub async fn allow(cx: &Context, question: &Question, session: &Session) -> Resu
         return Ok(false);
     }
     tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
+    if !grant.terms.details.is_empty() {
+        tx.remember_details(grant.user, &grant.client, &grant.terms.details).await?;
+    }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
     tracing::info!(target: "audit", event = "device_code", outcome = "allowed",
@@ -256,7 +260,7 @@ fn new_grant(cx: &Context, question: &Question, session: &Session) -> NewGrant {
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
-        terms: Terms { resources: request.resources.clone(), ..Terms::default() },
+        terms: Terms { resources: request.resources.clone(), details: request.details.clone(), ..Terms::default() },
         offline,
         refreshable,
         nonce: None,

@@ -103,6 +103,8 @@ error_codes! {
     UnapprovedSoftwareStatement => ("unapproved_software_statement", BAD_REQUEST, unapproved_software_statement);
     /// RFC 8707 §2
     InvalidTarget => ("invalid_target", BAD_REQUEST, invalid_target);
+    /// RFC 9396 §5
+    InvalidAuthorizationDetails => ("invalid_authorization_details", BAD_REQUEST, invalid_authorization_details);
     /// RFC 9449 §5
     InvalidDpopProof => ("invalid_dpop_proof", BAD_REQUEST, invalid_dpop_proof);
     /// RFC 9449 §8

@@ -8,9 +8,9 @@ use serde_json::Map;
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
 use super::issue::{self, refresh_token};
-use super::{Context, Error, encryption, profile};
+use super::{Context, Error, details, encryption, profile};
 use crate::crypto::{TokenType, jwt};
-use crate::types::{Client, ClientId, Fault, Params, SenderKey};
+use crate::types::{AuthorizationDetails, Client, ClientId, Fault, Params, SenderKey};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -41,6 +41,8 @@ pub struct ActiveRefresh {
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     sub: String,
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    authorization_details: AuthorizationDetails,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<SenderKey>,
     iat: i64,
@@ -81,7 +83,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
     // `token_type_hint` is a hint only (RFC 7662 §2.1): the token says itself what it is.
     let token = params.get("token").ok_or_else(|| invalid_request("token is missing"))?;
 
-    if let Some(claims) = access_token::verify(cx, token) {
+    if let Some(mut claims) = access_token::verify(cx, token) {
         let may_see = claims.client_id == caller.id || is_for(cx, caller, &claims);
         cx.store.ensure_fresh().await?;
         if !may_see {
@@ -91,6 +93,11 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
         if cx.store.is_dead(&claims.bearer(cx)) {
             tracing::debug!(client = %caller.id, "inactive: the token was revoked, or what it hangs on");
             return Ok(INACTIVE);
+        }
+        // RFC 9396 §9.2: "potentially filtered". One of several places that the token is for learns of no other.
+        if claims.client_id != caller.id && !claims.authorization_details.is_empty() {
+            let told = &mut Arc::make_mut(&mut claims).authorization_details;
+            details::told_to(cx, told, &caller.metadata.resources).await?;
         }
         // RFC 9449 §6.2
         let token_type = issue::token_type(claims.cnf.as_ref());
@@ -114,6 +121,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             scope: claims.scope.into(),
             // Its own, so it is the caller who knows the user by this.
             sub: cx.subjects.of(&caller.metadata, grant.user)?.subject.to_string(),
+            authorization_details: claims.details,
             cnf: claims.cnf,
             iat: claims.iat,
             exp: claims.exp,

@@ -10,7 +10,7 @@ use crate::types::authentication::ACR_SINGLE_FACTOR;
 use crate::types::user::CLAIMS_OF_SCOPE;
 use crate::types::{Algorithm, AuthMethod, ContentEncryption, GrantType, KeyEncryption, ResponseMode, SubjectType};
 
-/// One document for both well-known addresses.
+/// What follows from the configuration alone.
 pub fn document(cx: &Context) -> Value {
     let mut document = Map::new();
     for part in [endpoints(cx), requests(cx), clients(cx), people(cx), logout()] {
@@ -28,6 +28,20 @@ pub fn document(cx: &Context) -> Value {
     }
     document.extend(cx.config.about.members().map(|(name, url)| (name.to_owned(), url.into())));
     document.into()
+}
+
+/// As `document`, with what stands in the database.
+pub async fn published(cx: &Context) -> Value {
+    let mut document = document(cx);
+    // It must be had without the database, too: then without this, which is optional.
+    if let Ok(types) = cx.store.known_authorization_types().await
+        && !types.is_empty()
+    {
+        // RFC 9396 §10
+        let names: Vec<&str> = types.iter().map(|kind| kind.name.as_str()).collect();
+        document["authorization_details_types_supported"] = json!(names);
+    }
+    document
 }
 
 /// What this issuer says of itself as a protected resource (RFC 9728 §2): tokens whose audience it is open UserInfo.

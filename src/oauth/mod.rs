@@ -16,6 +16,7 @@
 //! | RFC 9449 (DPoP) | `dpop`, `sender` |
 //! | RFC 8705 §3 (tokens that are bound to certificates) | `sender` |
 //! | RFC 8707 (resource indicators) | `resource` |
+//! | RFC 9396 (rich authorization requests) | `details` |
 //! | RFC 9101 (request objects) | `authorize/object`, `authorize/refer` |
 //! | OpenID Connect Core §5.5 (`claims`) | `authorize/claims`, `issue/` |
 //! | RFC 9126 (pushed authorization requests) | `par`, `authorize/refer` |
@@ -39,6 +40,7 @@ pub mod client_auth;
 pub mod client_documents;
 pub mod client_keys;
 pub mod client_secret;
+pub mod details;
 pub mod device;
 pub mod dpop;
 pub mod encryption;

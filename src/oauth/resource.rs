@@ -7,11 +7,14 @@
 use std::time::Duration;
 
 use super::error::{invalid_scope, invalid_target};
+use super::issue::Access;
 use super::scope::{OPENID, still_registered};
-use super::{Context, Error};
+use super::token::Asked;
+use super::{Context, Error, details};
 use crate::config::Config;
-use crate::store::Grant;
-use crate::types::{Algorithm, Audience, Client, Fault, GrantId, Params, Resource, Resources, Scope};
+use crate::types::{
+    Algorithm, Audience, AuthorizationDetails, Client, Fault, GrantId, Params, Resource, Resources, Scope, Terms,
+};
 
 /// Where an access token will be good, and what follows from that.
 #[derive(Clone, Debug)]
@@ -78,71 +81,81 @@ pub async fn narrowed(
     }
 }
 
-/// As `narrowed`, before a code is spent: what is refused can be asked for again, rightly. Only a request that names a
-/// resource looks the grant up for it.
+/// As `of_grant`, before a code is spent: what is refused can be asked for again, rightly. Only a request that asks for
+/// less than all looks the grant up for it.
 ///
 /// # Errors
-/// `invalid_target`, `invalid_scope`
-pub async fn check(cx: &Context, asked: &[String], (grant, code): (GrantId, &[u8; 32])) -> Result<(), Error> {
-    if asked.is_empty() {
+/// Those of `of_grant`.
+pub async fn check(
+    cx: &Context,
+    client: &Client,
+    asked: &Asked<'_>,
+    (grant, code): (GrantId, &[u8; 32]),
+) -> Result<(), Error> {
+    if asked.resources.is_empty() && asked.details.is_empty() {
         return Ok(());
     }
     match cx.store.granted(grant, code).await? {
-        Some((scope, terms)) => {
-            let places = narrowed(cx, asked.to_vec(), (&scope, &terms.resources)).await?;
-            aim(cx, &places, scope).await.map(drop)
-        }
+        Some((scope, terms)) => of_grant(cx, client, asked.clone(), (&scope, &terms)).await.map(drop),
         // The statement that redeems says so.
         None => Ok(()),
     }
 }
 
 /// What a token for these places may say, and for whom it is. Where none is named, the scopes say whose they are
-/// (RFC 9068 §3); a scope that belongs to a resource stands in tokens for it alone.
+/// (RFC 9068 §3); a scope that belongs to a resource stands in tokens for it alone, and so does a type of authorization
+/// details.
 ///
 /// # Errors
 /// `invalid_target`, when none of the places is there any more; `invalid_scope`, when nothing of the scope belongs there.
-pub async fn aim(cx: &Context, uris: &[String], scope: Scope) -> Result<(Scope, Target), Error> {
+pub async fn aim(
+    cx: &Context,
+    client: &Client,
+    uris: &[String],
+    (scope, details): (Scope, AuthorizationDetails),
+) -> Result<Access<'static>, Error> {
     let known = cx.store.resources().await?;
-    if uris.is_empty() && known.is_empty() {
-        return Ok((scope, Target::issuer(cx)));
-    }
     let mut places: Vec<String> = if uris.is_empty() {
         known.owners(&scope).map(|owner| owner.uri.to_string()).collect()
     } else {
         uris.iter().filter(|uri| *uri == cx.issuer() || known.get(uri).is_some()).cloned().collect()
     };
-    if places.is_empty() && uris.is_empty() {
-        return Ok((scope, Target::issuer(cx)));
-    }
-    if places.is_empty() {
+    if places.is_empty() && !uris.is_empty() {
         return Err(invalid_target("the resource that was granted is not registered any more").into());
+    }
+    let details = details::good_at(cx, client, details, &places).await?;
+    if places.is_empty() {
+        return Ok(Access { scope, details, target: Target::issuer(cx), sender: None });
     }
     let asked = scope;
     let scope = Scope::from_tokens(asked.tokens().filter(|token| known.may_stand_at(token, &places)));
-    if scope.is_empty() && !asked.is_empty() {
+    if scope.is_empty() && !asked.is_empty() && details.is_empty() {
         return Err(invalid_scope("the scope belongs to other resources than those that are named").into());
     }
     // UserInfo is at the issuer.
     if scope.contains(OPENID) && !places.iter().any(|uri| uri == cx.issuer()) {
         places.push(cx.issuer().to_owned());
     }
-    Ok((scope, target(&known, places)))
+    Ok(Access { scope, details, target: target(&known, places), sender: None })
 }
 
 /// What a new token of a grant may say, and for whom it is: within what was granted, and what its client is registered
 /// for by now.
 ///
 /// # Errors
-/// Those of `narrowed` and `aim`.
-pub async fn of_grant(
+/// Those of `narrowed` and `aim`, and `invalid_authorization_details`.
+pub async fn of_grant<'a>(
     cx: &Context,
     client: &Client,
-    asked: Vec<String>,
-    grant: &Grant,
-) -> Result<(Scope, Target), Error> {
-    let places = narrowed(cx, asked, (&grant.scope, &grant.terms.resources)).await?;
-    aim(cx, &places, still_registered(client, &grant.scope)).await
+    asked: Asked<'a>,
+    (scope, terms): (&Scope, &Terms),
+) -> Result<Access<'a>, Error> {
+    let (places, particular) = (asked.resources, asked.details.len());
+    let places = narrowed(cx, places, (scope, &terms.resources)).await?;
+    let details = details::narrowed(asked.details, &terms.details)?;
+    let access = aim(cx, client, &places, (still_registered(client, scope), details)).await?;
+    details::whole(particular, &access)?;
+    Ok(Access { sender: asked.sender, ..access })
 }
 
 /// What a person is told of where the tokens of a request will be good, besides here: what it names, or else the

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::error::{OAuthError, invalid_request, unauthorized_client, unsupported_grant_type};
 use super::grants::{authorization_code, client_credentials, device_code, refresh_token};
-use super::{Context, Error, encryption, resource};
-use crate::types::{Client, GrantType, Params, Scope, SenderKey};
+use super::{Context, Error, details, encryption, resource};
+use crate::types::{AuthorizationDetails, Client, GrantType, Params, Scope, SenderKey};
 
 /// A token request: one variant a grant, parsed by the grant's own file.
 pub enum TokenRequest {
@@ -16,9 +16,12 @@ pub enum TokenRequest {
 }
 
 /// What may stand in a request of any grant.
+#[derive(Clone)]
 pub struct Asked<'a> {
     /// Where the access token is to be good (RFC 8707 §2.2).
     pub resources: Vec<String>,
+    /// What it is to say in particular (RFC 9396 §6).
+    pub details: AuthorizationDetails,
     /// The key that the sender proved to have.
     pub sender: Option<&'a SenderKey>,
 }
@@ -38,6 +41,9 @@ pub struct TokenResponse {
     /// Always told, though RFC 6749 §5.1 asks for it only when it differs from what was asked.
     #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
+    /// RFC 9396 §7: "as granted by the resource owner and assigned to the respective access token".
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
 }
 
 impl TokenRequest {
@@ -54,7 +60,7 @@ impl TokenRequest {
 /// Answers a token request of an authenticated client; `sender` is the key that it proved to have.
 ///
 /// # Errors
-/// Those of RFC 6749 §5.2, and `invalid_target`.
+/// Those of RFC 6749 §5.2, `invalid_target` and `invalid_authorization_details`.
 pub async fn token(
     cx: &Context,
     client: &Client,
@@ -68,7 +74,8 @@ pub async fn token(
         return Err(unauthorized_client(format!("the client is not registered for the grant type {grant}")).into());
     }
     let resources = resource::asked(cx, params).await?;
-    let asked = Asked { resources, sender };
+    let details = details::asked(cx, client, params).await?;
+    let asked = Asked { resources, details, sender };
     if grant != GrantType::ClientCredentials {
         encryption::ready(cx, client).await?;
     }

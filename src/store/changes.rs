@@ -58,6 +58,7 @@ pub enum Change {
     BrowserForgotten([u8; 32]),
     KeysChanged,
     ResourcesChanged,
+    AuthorizationTypesChanged,
 }
 
 impl Change {
@@ -76,6 +77,7 @@ impl Change {
             Self::BrowserForgotten(hash) => ("browser_forgotten", URL_SAFE_NO_PAD.encode(hash)),
             Self::KeysChanged => ("keys_changed", String::new()),
             Self::ResourcesChanged => ("resources_changed", String::new()),
+            Self::AuthorizationTypesChanged => ("authorization_types_changed", String::new()),
         }
     }
 
@@ -98,6 +100,7 @@ impl Change {
             "browser_forgotten" => Self::BrowserForgotten(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
             "keys_changed" => Self::KeysChanged,
             "resources_changed" => Self::ResourcesChanged,
+            "authorization_types_changed" => Self::AuthorizationTypesChanged,
             _ => return None,
         })
     }
@@ -257,7 +260,7 @@ impl Store {
         // The rest empties caches, and those of a node that starts are empty.
         const IN_FORCE: &str = "SELECT seq, kind, id, at, expires_at FROM changes WHERE expires_at > $1
               AND kind NOT IN ('client_changed', 'session_changed', 'consent_withdrawn', 'browser_forgotten',
-                  'keys_changed', 'resources_changed')
+                  'keys_changed', 'resources_changed', 'authorization_types_changed')
             ORDER BY seq";
         const SETTLED: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
         let settled_before = now.minus(SETTLED_AFTER).micros();

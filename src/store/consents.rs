@@ -5,7 +5,7 @@ use sqlx::{query, query_as};
 use super::changes::Change;
 use super::database::{on, row};
 use super::{Store, Tx};
-use crate::types::{ClientId, Fault, GrantId, Scope, Timestamp, UserId};
+use crate::types::{AuthorizationDetails, ClientId, Fault, GrantId, Scope, Timestamp, UserId};
 
 /// A row of `consents`.
 #[derive(Clone, Debug)]
@@ -15,14 +15,20 @@ pub struct Consent {
     pub scope: Scope,
     /// The part of it that the user was asked about, and allowed.
     pub asked: Scope,
+    /// What they were asked about in particular, and allowed.
+    pub details: AuthorizationDetails,
     pub granted_at: Timestamp,
 }
+
+/// Of those that were allowed in particular: each may be another payment. Who asks for more than that is asked again.
+const MOST_DETAILS: usize = 64;
 
 row!(
     struct ConsentRow {
         client_id: String,
         scope: String,
         asked: String,
+        details: String,
         granted_at: i64,
     }
 );
@@ -35,13 +41,14 @@ impl TryFrom<ConsentRow> for Consent {
             client: row.client_id.parse().map_err(Fault::because)?,
             scope: Scope::from(row.scope),
             asked: Scope::from(row.asked),
+            details: serde_json::from_str(&row.details).map_err(Fault::internal)?,
             granted_at: Timestamp::from_micros(row.granted_at),
         })
     }
 }
 
 const OF_ONE_CLIENT: &str =
-    "SELECT client_id, scope, asked, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
+    "SELECT client_id, scope, asked, details, granted_at FROM consents WHERE user_id = $1 AND client_id = $2";
 
 impl Store {
     /// As `consent`, from memory once it was read: it may have become wider since, and for a moment may have been withdrawn
@@ -65,7 +72,7 @@ impl Store {
     }
 
     pub async fn consents_of(&self, user: UserId) -> Result<Vec<Consent>, Fault> {
-        const SELECT: &str = "SELECT client_id, scope, asked, granted_at FROM consents WHERE user_id = $1
+        const SELECT: &str = "SELECT client_id, scope, asked, details, granted_at FROM consents WHERE user_id = $1
             ORDER BY granted_at DESC, client_id";
         let rows: Vec<ConsentRow> = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
         rows.into_iter().map(Consent::try_from).collect()
@@ -127,6 +134,30 @@ impl Tx {
             }
         }
         Err(Fault::unavailable(anyhow::anyhow!("consent was changed by somebody else, three times in a row")))
+    }
+
+    /// Adds `details` to what the user, who was asked, allows the client: to a consent that this transaction has granted,
+    /// so that nobody else writes it at the same time.
+    pub async fn remember_details(
+        &mut self,
+        user: UserId,
+        client: &ClientId,
+        details: &AuthorizationDetails,
+    ) -> Result<(), Fault> {
+        const SELECT: &str = "SELECT details FROM consents WHERE user_id = $1 AND client_id = $2";
+        const UPDATE: &str = "UPDATE consents SET details = $3 WHERE user_id = $1 AND client_id = $2";
+        let (known,): (String,) = on!(self.on(), db => query_as(SELECT)
+            .bind(user.to_string()).bind(client.as_str()).fetch_one(db).await?);
+        let known = serde_json::from_str(&known).map_err(Fault::internal)?;
+        let details = details.remembered(known, MOST_DETAILS);
+        on!(self.on(), db => query(UPDATE)
+            .bind(user.to_string())
+            .bind(client.as_str())
+            .bind(serde_json::to_string(&details).map_err(Fault::internal)?)
+            .execute(db)
+            .await
+            .map(|_| ()))?;
+        Ok(())
     }
 
     /// Takes back what the user allowed the client, and ends its grants; `false` if there was nothing.

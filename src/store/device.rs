@@ -7,7 +7,7 @@ use sqlx::{query, query_as};
 
 use super::database::{on, row};
 use super::{Store, Tx};
-use crate::types::{ClientId, Fault, GrantId, Scope, Timestamp};
+use crate::types::{AuthorizationDetails, ClientId, Fault, GrantId, Scope, Timestamp};
 
 /// What a device asked for: a row of `device_requests`.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct DeviceRequest {
     pub scope: Scope,
     /// Where its tokens may be used (RFC 8707).
     pub resources: Vec<String>,
+    /// What it asked for in particular (RFC 9396).
+    pub details: AuthorizationDetails,
     /// Where it asked from.
     pub address: Option<String>,
     pub created_at: Timestamp,
@@ -71,6 +73,7 @@ row!(
         code_hash: Vec<u8>,
         scope: String,
         resources: String,
+        details: String,
         address: Option<String>,
         created_at: i64,
         expires_at: i64,
@@ -96,6 +99,7 @@ impl TryFrom<DeviceRow> for DeviceRequest {
             code_hash: row.code_hash.try_into().map_err(|_| Fault::because("a stored code hash has not 32 bytes"))?,
             scope: Scope::from(row.scope),
             resources: serde_json::from_str(&row.resources).map_err(Fault::internal)?,
+            details: serde_json::from_str(&row.details).map_err(Fault::internal)?,
             address: row.address,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),
@@ -107,8 +111,8 @@ impl Store {
     /// `false` if the user code is taken, by however old a request.
     pub async fn create_device(&self, device: &NewDevice) -> Result<bool, Fault> {
         const INSERT: &str = "INSERT INTO device_requests (id, client_id, code_hash, user_code_hash, scope, address,
-                browser, pace, next_poll_at, hurried, created_at, expires_at, resources)
-            VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, FALSE, $8, $9, $10) ON CONFLICT DO NOTHING";
+                browser, pace, next_poll_at, hurried, created_at, expires_at, resources, details)
+            VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, FALSE, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
         let request = &device.request;
         let rows = on!(self.writing().await?.on(), db => query(INSERT)
             .bind(request.id.to_string())
@@ -121,6 +125,7 @@ impl Store {
             .bind(request.created_at.micros())
             .bind(request.expires_at.micros())
             .bind(serde_json::to_string(&request.resources).map_err(Fault::internal)?)
+            .bind(serde_json::to_string(&request.details).map_err(Fault::internal)?)
             .execute(db)
             .await?
             .rows_affected());
@@ -165,7 +170,7 @@ impl Store {
         const UPDATE: &str = "UPDATE device_requests SET browser = $2
             WHERE user_code_hash = $1 AND (browser = '' OR browser = $2)
               AND allowed_at IS NULL AND denied_at IS NULL AND expires_at > $3
-            RETURNING id, client_id, code_hash, scope, resources, address, created_at, expires_at";
+            RETURNING id, client_id, code_hash, scope, resources, details, address, created_at, expires_at";
         let rows: Vec<DeviceRow> = on!(self.writing().await?.on(), db => query_as(UPDATE)
             .bind(&user_code_hash[..])
             .bind(browser)
@@ -177,7 +182,8 @@ impl Store {
 
     /// A device that waits for an answer from this browser.
     pub async fn device(&self, id: GrantId, browser: &str, now: Timestamp) -> Result<Option<DeviceRequest>, Fault> {
-        const SELECT: &str = "SELECT id, client_id, code_hash, scope, resources, address, created_at, expires_at
+        const SELECT: &str =
+            "SELECT id, client_id, code_hash, scope, resources, details, address, created_at, expires_at
             FROM device_requests WHERE id = $1 AND browser = $2 AND browser <> ''
               AND allowed_at IS NULL AND denied_at IS NULL AND expires_at > $3";
         let row: Option<DeviceRow> = on!(self.on(), db => query_as(SELECT)

@@ -111,7 +111,8 @@ impl Live {
             | Change::ConsentWithdrawn(..)
             | Change::BrowserForgotten(_)
             | Change::KeysChanged
-            | Change::ResourcesChanged => {}
+            | Change::ResourcesChanged
+            | Change::AuthorizationTypesChanged => {}
         }
     }
 

@@ -12,9 +12,10 @@
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `registration_tokens` | who may register clients |
-//! | `resources` | where tokens may be used |
+//! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
 //! | `cleanup` | takes away what has expired |
 
+mod authorization_types;
 mod browsers;
 mod cache;
 mod changes;
@@ -64,7 +65,9 @@ pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 
-use crate::types::{Client, ClientId, Clock, Fault, GrantId, Resources, Session, SessionId, Timestamp, UserId};
+use crate::types::{
+    AuthorizationTypes, Client, ClientId, Clock, Fault, GrantId, Resources, Session, SessionId, Timestamp, UserId,
+};
 use cache::{Bounded, Cache, Memory, Snapshot};
 use changes::{Entry, Reader};
 use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
@@ -107,6 +110,7 @@ struct Caches {
     clients: Cache<Snapshot<ClientId, Arc<Client>>>,
     origins: Cache<Snapshot<(), Arc<Origins>>>,
     resources: Cache<Snapshot<(), Arc<Resources>>>,
+    authorization_types: Cache<Snapshot<(), Arc<AuthorizationTypes>>>,
     browsers: Cache<Bounded<[u8; 32], Arc<BrowserRecord>>>,
     sessions: Cache<Bounded<SessionId, Session>>,
     consents: Cache<Bounded<(UserId, ClientId), Consent>>,
@@ -118,6 +122,7 @@ impl Caches {
             clients: Cache::new(Snapshot::new()),
             origins: Cache::new(Snapshot::new()),
             resources: Cache::new(Snapshot::new()),
+            authorization_types: Cache::new(Snapshot::new()),
             browsers: Cache::new(Bounded::new(10_000)),
             sessions: Cache::new(Bounded::new(10_000)),
             consents: Cache::new(Bounded::new(10_000)),
@@ -140,6 +145,7 @@ impl Caches {
             Change::ConsentWithdrawn(user, client) => self.consents.forget(&(*user, client.clone())),
             Change::BrowserForgotten(hash) => self.browsers.forget(hash),
             Change::ResourcesChanged => self.resources.forget(&()),
+            Change::AuthorizationTypesChanged => self.authorization_types.forget(&()),
             Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::KeysChanged => {}
         }
     }
@@ -148,6 +154,7 @@ impl Caches {
         self.clients.forget_all();
         self.origins.forget_all();
         self.resources.forget_all();
+        self.authorization_types.forget_all();
         self.browsers.forget_all();
         self.sessions.forget_all();
         self.consents.forget_all();

@@ -2,6 +2,8 @@
 
 pub mod auth_method;
 pub mod authentication;
+pub mod authorization_details;
+pub mod authorization_type;
 pub mod claim_value;
 pub mod claims;
 pub mod client;
@@ -25,10 +27,13 @@ pub mod sender_key;
 pub mod session;
 pub mod subject;
 pub mod terms;
+pub mod text;
 pub mod user;
 
 pub use auth_method::{AuthMethod, CertificateName, SecretForm};
 pub use authentication::Authentication;
+pub use authorization_details::{AuthorizationDetails, Detail};
+pub use authorization_type::{AuthorizationType, AuthorizationTypes, Schema, TypeName, Wording};
 pub use claims::ClaimsRequest;
 pub use client::{Client, ClientMetadata};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};

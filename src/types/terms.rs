@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ClaimsRequest;
+use super::{AuthorizationDetails, ClaimsRequest};
 
 /// The terms of a grant. They are stored as one JSON document, so each member has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,4 +14,7 @@ pub struct Terms {
     /// OpenID Connect Core §5.5
     #[serde(skip_serializing_if = "ClaimsRequest::is_empty")]
     pub claims: ClaimsRequest,
+    /// RFC 9396 §2
+    #[serde(rename = "authorization_details", skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub details: AuthorizationDetails,
 }

@@ -53,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("openidconnect", &["demo"]),
     ("x509_cert", &["crypto"]),
     ("reqwest", &["outgoing", "demo"]),
+    ("jsonschema", &["types::authorization_type"]),
 ];
 
 const LONGEST_FILE: usize = 400;

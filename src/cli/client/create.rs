@@ -42,6 +42,7 @@ impl Create {
         let metadata = self.metadata()?;
         check(&metadata, admin)?;
         check_sector(&metadata, admin).await?;
+        self.settings.check_types(&metadata, admin).await?;
         let (given, made) = self.secrets(admin, metadata.token_endpoint_auth_method)?;
         let secret = given.as_ref().or(made.as_ref());
         let now = admin.now();

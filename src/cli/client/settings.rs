@@ -89,6 +89,22 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Whether the types of authorization details are there that are given by name. One that was there may have gone.
+    pub async fn check_types(&self, metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
+        if !self.members.iter().any(|(name, _)| name == "authorization_details_types") {
+            return Ok(());
+        }
+        let known = admin.store.authorization_types().await?;
+        match metadata.authorization_details_types.iter().find(|name| known.get(name).is_none()) {
+            Some(name) => bail!(
+                "no authorization details type has the name {name}: register it first with grantor authorization-type create"
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Asks the sector that a client names whether it belongs there.
 pub async fn check_sector(metadata: &ClientMetadata, admin: &Admin) -> anyhow::Result<()> {
     if metadata.sector_identifier_uri.is_none() {

@@ -71,6 +71,7 @@ impl Update {
         let mut planned = registered.metadata;
         self.change(&mut planned)?;
         settings::check_sector(&planned, admin).await?;
+        self.settings.check_types(&planned, admin).await?;
         let needs_secret = Cell::new(false);
         let changed = admin.change_client(&self.id, async |client| {
             self.change(&mut client.metadata)?;

@@ -60,6 +60,9 @@ pub(super) async fn issue(
     }
     if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
+        if !grant.terms.details.is_empty() {
+            tx.remember_details(grant.user, &grant.client, &grant.terms.details).await?;
+        }
     } else if implied {
         tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
     }
@@ -125,7 +128,11 @@ fn new_grant(cx: &Context, validated: &Validated, session: &Session, code: &Code
         user: session.user,
         session: session.id,
         scope: request.scope.clone(),
-        terms: Terms { resources: request.resources.clone(), claims: request.claims.asked.clone() },
+        terms: Terms {
+            resources: request.resources.clone(),
+            claims: request.claims.asked.clone(),
+            details: request.details.clone(),
+        },
         offline,
         refreshable,
         nonce: request.nonce.clone(),

@@ -3,6 +3,7 @@
 use super::{NeedConsent, Source, Step, Validated, Visit};
 use crate::oauth::Context;
 use crate::oauth::error::{OAuthError, consent_required, interaction_required, login_required};
+use crate::store::Consent;
 use crate::types::redirect_uri::Destination;
 use crate::types::{Fault, Session};
 
@@ -51,6 +52,8 @@ async fn must_ask(
         Source::Memory => cx.store.remembered_consent(session.user, &client.id).await?,
         Source::Database => cx.store.consent(session.user, &client.id).await?,
     };
-    let allowed = consent.is_some_and(|consent| request.to_allow().is_within(&consent.asked));
+    let covers =
+        |consent: Consent| request.to_allow().is_within(&consent.asked) && request.details.is_within(&consent.details);
+    let allowed = consent.is_some_and(covers);
     Ok((!allowed).then(|| consent_required("the user has not allowed this yet")))
 }

@@ -31,7 +31,7 @@ pub use response::sign as sign_response;
 pub use target::{Answer, RedirectTarget};
 
 use super::error::invalid_request;
-use super::{Context, Error, OAuthError, profile, resource};
+use super::{Context, Error, OAuthError, details, profile};
 use crate::store::PendingRequest;
 use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
 
@@ -103,7 +103,7 @@ pub struct NeedConsent {
 
 /// The parameters that steps 1 to 3 read again when a request goes on that has waited. `id_token_hint` is not among
 /// them: what it proved is kept in its place.
-pub const KEPT: [&str; 15] = [
+pub const KEPT: [&str; 16] = [
     "client_id",
     "redirect_uri",
     "response_mode",
@@ -111,6 +111,7 @@ pub const KEPT: [&str; 15] = [
     "response_type",
     "scope",
     "resource",
+    "authorization_details",
     "code_challenge",
     "code_challenge_method",
     "dpop_jkt",
@@ -199,13 +200,9 @@ async fn request_of(
     params: &Params,
     kept: Option<&Hint>,
 ) -> Result<AuthorizationRequest, Error> {
-    let resources = resource::asked(cx, params).await?;
     let request = request::read(cx, client, params, kept)?;
-    if !resources.is_empty() {
-        // What no token could come of is refused before anybody is asked.
-        resource::aim(cx, &resources, request.scope.clone()).await?;
-    }
-    Ok(AuthorizationRequest { resources, ..request })
+    let (resources, details) = details::begun(cx, client, params, &request.scope).await?;
+    Ok(AuthorizationRequest { resources, details, ..request })
 }
 
 /// Steps 4 and 5: what the person must do first, if anything. Changes nothing.

@@ -10,7 +10,9 @@ use crate::oauth::error::{
 };
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::{Context, dpop, engine, hint, profile};
-use crate::types::{Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, SenderKey, user};
+use crate::types::{
+    AuthorizationDetails, Client, CodeChallenge, GrantType, Hint, Params, PkcePolicy, Scope, SenderKey, user,
+};
 
 /// The longest `state`, in characters: it is kept while the request waits, and travels in an address.
 pub const MAX_STATE: usize = 2_048;
@@ -32,6 +34,8 @@ pub struct AuthorizationRequest {
     pub claims: Claims,
     /// Where its tokens may be used (RFC 8707 §2.1).
     pub resources: Vec<String>,
+    /// What they are good for in particular (RFC 9396 §3).
+    pub details: AuthorizationDetails,
 }
 
 impl AuthorizationRequest {
@@ -100,6 +104,7 @@ pub(super) fn read(
         // OpenID Connect Core §5.5 is for its own requests.
         claims: if scope.contains(OPENID) { claims::read(client, params)? } else { Claims::default() },
         resources: Vec::new(),
+        details: AuthorizationDetails::default(),
         scope,
     })
 }

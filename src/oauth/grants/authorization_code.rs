@@ -5,7 +5,7 @@
 use crate::crypto::hash;
 use crate::oauth::authorize::Code;
 use crate::oauth::error::{OAuthError, invalid_grant, invalid_request};
-use crate::oauth::issue::{self, Access};
+use crate::oauth::issue;
 use crate::oauth::token::{Asked, TokenResponse};
 use crate::oauth::{Context, Error, engine, resource};
 use crate::store::{Reason, Redeem, Redemption, RefusedCode};
@@ -45,9 +45,9 @@ pub async fn exchange(
     request: Request,
     asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
-    let Asked { resources, sender } = asked;
+    let sender = asked.sender;
     let code_challenge = request.verifier.as_ref().map(|v| hash::sha256_base64url(v.as_str().as_bytes()));
-    resource::check(cx, &resources, (request.code.grant, &request.code.hash())).await?;
+    resource::check(cx, client, &asked, (request.code.grant, &request.code.hash())).await?;
     let redeem = Redeem {
         grant: request.code.grant,
         code_hash: request.code.hash(),
@@ -61,8 +61,8 @@ pub async fn exchange(
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let (scope, target) = resource::of_grant(cx, client, resources, &grant).await?;
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
+            let access = resource::of_grant(cx, client, asked, (&grant.scope, &grant.terms)).await?;
+            Ok(issue::for_grant(cx, client, &grant, access).await?)
         }
         Redemption::Refused(code) => Err(refuse(cx, &request, sender, code).await),
         Redemption::Unknown => Err(invalid_grant(UNKNOWN).into()),

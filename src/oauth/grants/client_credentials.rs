@@ -4,7 +4,7 @@ use crate::oauth::error::unauthorized_client;
 use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::token::{Asked, TokenResponse};
-use crate::oauth::{Context, Error, resource};
+use crate::oauth::{Context, Error, details, resource};
 use crate::types::{Client, Params};
 
 /// What the client sent.
@@ -21,7 +21,7 @@ impl Request {
 /// Issues an access token whose subject is the client (RFC 9068 §2.2).
 ///
 /// # Errors
-/// `invalid_scope`, `invalid_target`; `unauthorized_client` for a public client.
+/// `invalid_scope`, `invalid_target`, `invalid_authorization_details`; `unauthorized_client` for a public client.
 pub async fn exchange(
     cx: &Context,
     client: &Client,
@@ -35,6 +35,10 @@ pub async fn exchange(
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);
-    let (scope, target) = resource::aim(cx, &asked.resources, scope).await?;
-    Ok(issue::for_client(cx, client, Access { scope, target, sender: asked.sender })?)
+    let places = details::places(cx, &asked.details, (&scope, asked.resources)).await?;
+    let particular = asked.details.len();
+    // RFC 9396 §6: "the client's policy" are the types that it is registered for, and their schemas.
+    let access = resource::aim(cx, client, &places, (scope, asked.details)).await?;
+    details::whole(particular, &access)?;
+    Ok(issue::for_client(cx, client, Access { sender: asked.sender, ..access })?)
 }

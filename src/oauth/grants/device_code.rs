@@ -9,7 +9,6 @@ use crate::oauth::device::DeviceCode;
 use crate::oauth::error::{
     OAuthError, access_denied, authorization_pending, expired_token, invalid_grant, invalid_request, slow_down,
 };
-use crate::oauth::issue::Access;
 use crate::oauth::token::{Asked, TokenResponse};
 use crate::oauth::{Context, Error, issue, resource};
 use crate::store::{Poll, Polled, Redeem, Redemption};
@@ -44,7 +43,6 @@ pub async fn exchange(
     request: &Request,
     asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
-    let Asked { resources, sender } = asked;
     let (id, code_hash) = (request.code.id, request.code.hash());
     let poll = Poll { id, code_hash, client: &client.id, step: STEP };
     match cx.store.poll_device(&poll, cx.now).await? {
@@ -57,20 +55,20 @@ pub async fn exchange(
         Polled::Expired => return Err(expired().into()),
         Polled::Unknown => return Err(invalid_grant(UNKNOWN).into()),
     }
-    resource::check(cx, &resources, (id, &code_hash)).await?;
+    resource::check(cx, client, &asked, (id, &code_hash)).await?;
     let redeem = Redeem {
         grant: id,
         code_hash,
         client: &client.id,
         code_challenge: "",
         redirect_uri: None,
-        sender_key: sender,
+        sender_key: asked.sender,
         binds_refresh: client.is_public(),
     };
     match cx.store.redeem(&redeem, &issue::refresh_terms(cx, client)?, cx.now).await? {
         Redemption::Redeemed(grant) => {
-            let (scope, target) = resource::of_grant(cx, client, resources, &grant).await?;
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
+            let access = resource::of_grant(cx, client, asked, (&grant.scope, &grant.terms)).await?;
+            Ok(issue::for_grant(cx, client, &grant, access).await?)
         }
         // A device that lost the answer asks again: that is no theft, so nothing is revoked.
         Redemption::Refused(code) if code.redeemed_at.is_some() => {

@@ -8,7 +8,7 @@ use crate::oauth::error::{OAuthError, invalid_grant, invalid_request, invalid_sc
 use crate::oauth::issue::{self, Access, refresh_token};
 use crate::oauth::scope::still_registered;
 use crate::oauth::token::{Asked, TokenResponse};
-use crate::oauth::{Context, Error, engine, profile, resource};
+use crate::oauth::{Context, Error, details, engine, profile, resource};
 use crate::store::{Presented, Reason, Rotation};
 use crate::types::{Client, Params, Scope};
 
@@ -33,14 +33,14 @@ const UNKNOWN: &str = "the refresh token is unknown, expired or revoked";
 /// Exchanges a refresh token for new tokens.
 ///
 /// # Errors
-/// `invalid_grant`, `invalid_scope`.
+/// `invalid_grant`, `invalid_scope`, `invalid_target`, `invalid_authorization_details`.
 pub async fn exchange(
     cx: &Context,
     client: &Client,
     request: Request,
     asked: Asked<'_>,
 ) -> Result<TokenResponse, Error> {
-    let Asked { resources, sender } = asked;
+    let sender = asked.sender;
     // Signature, expiry, type and client first: a token that we did not sign for this client costs no database call.
     let claims = refresh_token::verify(cx, request.refresh_token.expose_secret())
         .filter(|claims| claims.client_id == client.id && !claims.is_expired(cx.now))
@@ -59,8 +59,11 @@ pub async fn exchange(
         return Err(invalid_scope("the scope asks for more than was granted").into());
     }
     // Before the token is spent.
-    let places = resource::narrowed(cx, resources, (&claims.scope, &claims.resources)).await?;
-    let (scope, target) = resource::aim(cx, &places, still_registered(client, &scope)).await?;
+    let places = resource::narrowed(cx, asked.resources, (&claims.scope, &claims.resources)).await?;
+    let particular = asked.details.len();
+    let details = details::narrowed(asked.details, &claims.details)?;
+    let access = resource::aim(cx, client, &places, (still_registered(client, &scope), details)).await?;
+    details::whole(particular, &access)?;
     if cx.store.grant_is_dead(claims.grant) {
         return Err(invalid_grant(UNKNOWN).into());
     }
@@ -78,7 +81,7 @@ pub async fn exchange(
             Err(invalid_grant(UNKNOWN).into())
         }
         Rotation::Rotated(grant) | Rotation::Repeated(grant) | Rotation::Kept(grant) => {
-            Ok(issue::for_grant(cx, client, &grant, Access { scope, target, sender }).await?)
+            Ok(issue::for_grant(cx, client, &grant, Access { sender, ..access }).await?)
         }
         Rotation::Reused => {
             tracing::warn!(target: "audit", event = "refresh_token_reused", client = %client.id, grant = %claims.grant);

@@ -11,7 +11,8 @@ use crate::crypto::{TokenType, jwt, random};
 use crate::store::{Bearer, Grant};
 use crate::types::authentication::Method;
 use crate::types::{
-    Audience, Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp, TokenId, User, UserId,
+    Audience, AuthorizationDetails, Client, ClientId, Fault, GrantId, Scope, SenderKey, SessionId, Subject, Timestamp,
+    TokenId, User, UserId,
 };
 
 /// The claims of an access token (RFC 9068 §2.2).
@@ -58,6 +59,9 @@ pub struct AccessClaims {
     /// The claims that its bearer was promised at UserInfo by name (OpenID Connect Core §5.5).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub userinfo_claims: Vec<String>,
+    /// RFC 9396 §9.1
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
 }
 
 /// A token, and for how many seconds it is good.
@@ -148,6 +152,7 @@ fn bare(cx: &Context, client: &Client, wanted: &Access<'_>, expires_at: Timestam
         roles: Vec::new(),
         entitlements: Vec::new(),
         userinfo_claims: Vec::new(),
+        authorization_details: wanted.details.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::scope::OPENID;
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
-use crate::types::{Algorithm, Client, Fault, Scope, SenderKey, User, user};
+use crate::types::{Algorithm, AuthorizationDetails, Client, Fault, Scope, SenderKey, User, user};
 
 /// What the next refresh token of this client's grants will be.
 ///
@@ -31,6 +31,8 @@ pub fn refresh_terms<'a>(cx: &'a Context, client: &Client) -> Result<RefreshTerm
 /// What an access token says besides its grant.
 pub struct Access<'a> {
     pub scope: Scope,
+    /// What it is good for in particular (RFC 9396).
+    pub details: AuthorizationDetails,
     /// Where it will be good.
     pub target: Target,
     /// The key to which it is bound.
@@ -73,6 +75,7 @@ pub async fn for_grant(
         refresh_token,
         id_token,
         scope: wanted.scope,
+        authorization_details: wanted.details,
     })
 }
 
@@ -112,5 +115,6 @@ pub fn for_client(cx: &Context, client: &Client, wanted: Access<'_>) -> Result<T
         refresh_token: None,
         id_token: None,
         scope: wanted.scope,
+        authorization_details: wanted.details,
     })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Context;
 use crate::crypto::{TokenType, jwt};
 use crate::store::Grant;
-use crate::types::{ClientId, Fault, GrantId, Scope, SenderKey, Timestamp};
+use crate::types::{AuthorizationDetails, ClientId, Fault, GrantId, Scope, SenderKey, Timestamp};
 
 /// What a refresh token says, all of it computed from the row of its grant.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct RefreshClaims {
     /// Where its access tokens may be used (RFC 8707 §2.2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// What they are good for in particular (RFC 9396 §6).
+    #[serde(default, rename = "authorization_details", skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub details: AuthorizationDetails,
     /// The key whose possession its user must prove.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<SenderKey>,
@@ -45,6 +48,7 @@ pub fn sign(cx: &Context, grant: &Grant) -> Result<String, Fault> {
         generation: grant.generation,
         scope: grant.scope.clone(),
         resources: grant.terms.resources.clone(),
+        details: grant.terms.details.clone(),
         cnf: grant.sender_key.clone(),
         iat: grant.rotated_at.secs(),
         exp: grant.refresh_expires_at.secs(),

@@ -10,12 +10,14 @@ use crate::oauth::error::{OAuthError, invalid_client_metadata, invalid_redirect_
 use crate::oauth::{Context, client_auth, client_keys, engine, profile, subjects};
 use crate::types::client::ApplicationType;
 use crate::types::redirect_uri::Destination;
+use crate::types::text::is_invisible;
 use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 47] = [
+const MEMBERS: [&str; 48] = [
     "application_type",
+    "authorization_details_types",
     "authorization_encrypted_response_alg",
     "authorization_encrypted_response_enc",
     "authorization_signed_response_alg",
@@ -181,6 +183,11 @@ fn check(cx: &Context, metadata: &ClientMetadata) -> Result<(), OAuthError> {
     if metadata.client_name.chars().any(is_invisible) {
         return Err(invalid_client_metadata("client_name must not have characters that cannot be seen"));
     }
+    let types = &cx.config.registration.authorization_details_types;
+    if let Some(name) = metadata.authorization_details_types.iter().find(|name| !types.contains(name)) {
+        let why = format!("the authorization details type {name} cannot be had by registration; ask the administrator");
+        return Err(invalid_client_metadata(why));
+    }
     let method = metadata.token_endpoint_auth_method;
     if client_auth::methods(cx).all(|known| known != method) {
         return Err(invalid_client_metadata(format!("no client authenticates by {method} here")));
@@ -189,9 +196,4 @@ fn check(cx: &Context, metadata: &ClientMetadata) -> Result<(), OAuthError> {
         return Err(invalid_client_metadata(format!("no {what} are signed with {algorithm} here")));
     }
     Ok(())
-}
-
-const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

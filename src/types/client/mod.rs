@@ -174,6 +174,9 @@ pub struct ClientMetadata {
     /// The resources that it is, by their URIs: whose tokens it may introspect besides those for the issuer alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// The types of authorization details that it may ask for (RFC 9396 §10); none if it does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types: Vec<String>,
     /// Gets tokens for a proof of possession alone (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
@@ -238,6 +241,7 @@ impl Default for ClientMetadata {
             always_issue_refresh_token: false,
             resource_server: false,
             resources: Vec::new(),
+            authorization_details_types: Vec::new(),
             dpop_bound_access_tokens: false,
             tls_client_certificate_bound_access_tokens: false,
             skip_consent: false,

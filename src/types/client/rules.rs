@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ClientMetadata;
-use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, ResponseMode, redirect_uri};
+use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, ResponseMode, TypeName, redirect_uri};
 
 const MOST_REQUEST_URIS: usize = 32;
 
@@ -35,6 +35,9 @@ impl ClientMetadata {
         }
         if !self.resource_server && !self.resources.is_empty() {
             return Err("resources are those of a resource server: set resource_server".into());
+        }
+        for name in &self.authorization_details_types {
+            name.parse::<TypeName>().map_err(|why| format!("authorization_details_types: {why}"))?;
         }
         if public && self.pkce == Some(PkcePolicy::Optional) {
             return Err("PKCE is always required of public clients".into());

@@ -4,11 +4,12 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::oauth::metadata::{document, protected_resource as resource_document};
+use crate::oauth::metadata::{protected_resource as resource_document, published};
 use crate::web::{Shared, respond};
 
+/// One document for both well-known addresses.
 pub async fn metadata(State(services): State<Shared>) -> Response {
-    respond::public_json(document(&services.context()).to_string())
+    respond::public_json(published(&services.context()).await.to_string())
 }
 
 pub async fn protected_resource(State(services): State<Shared>) -> Response {

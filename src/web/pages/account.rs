@@ -1,14 +1,17 @@
 //! `GET /account` and what can be ended there
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
+use super::details::sentence;
 use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
 use crate::store::Consent;
-use crate::types::{Client, ClientId, Session, SessionId, Timestamp, User};
+use crate::types::{AuthorizationTypes, Client, ClientId, Session, SessionId, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError, Policy};
@@ -58,7 +61,7 @@ struct SessionView {
 }
 
 impl ApplicationView {
-    fn of(services: &Services, consent: &Consent, client: Option<&Client>) -> Self {
+    fn of(services: &Services, (consent, client): (&Consent, Option<&Client>), types: &AuthorizationTypes) -> Self {
         let name = client.map_or(consent.client.as_str(), |client| &client.metadata.client_name);
         let words = |token| scope_words(&services.config, token, None).title;
         Self {
@@ -66,7 +69,11 @@ impl ApplicationView {
             initial: initial(name),
             name: name.to_owned(),
             host: client.and_then(Client::display_host),
-            permissions: in_reading_order(&consent.scope).into_iter().map(words).collect(),
+            permissions: in_reading_order(&consent.scope)
+                .into_iter()
+                .map(words)
+                .chain(consent.details.iter().map(|detail| sentence(detail, types)))
+                .collect(),
             since: day(consent.granted_at),
             open: client.filter(|client| !client.is_disabled()).and_then(|client| open(services, client)),
         }
@@ -115,6 +122,11 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     };
     let overview = services.accounts.overview(&user, now).await?;
     let consents = overview.consents.iter();
+    let types = if consents.clone().any(|(consent, _)| !consent.details.is_empty()) {
+        services.store.authorization_types().await?
+    } else {
+        Arc::default()
+    };
     let page = AccountPage {
         site: Site::of(&services),
         csrf: browser.csrf(&services).await?,
@@ -124,7 +136,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         // A word from our own list, never text from the address.
         notice: params.get("done").and_then(notice).map(str::to_owned),
         applications: consents
-            .map(|(consent, client)| ApplicationView::of(&services, consent, client.as_deref()))
+            .map(|(consent, client)| ApplicationView::of(&services, (consent, client.as_deref()), &types))
             .collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
+use super::details::{self, DetailView};
 use super::words::{PlaceView, ScopeView, in_reading_order, scope_words, span};
 use super::{ClientView, LinkView, Site, forged};
 use crate::oauth::authorize::{NeedConsent, Step};
@@ -30,6 +31,7 @@ struct ConsentPage {
     local: bool,
     username: String,
     scopes: Vec<ScopeView>,
+    details: Vec<DetailView>,
     places: Vec<PlaceView>,
     duration: String,
     return_to: String,
@@ -45,6 +47,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     let csrf = browser.csrf(&services).await?;
     let places = resource::shown(&cx, &waiting.validated.request.resources, &need.scope).await?;
     let mut page = page(&services, csrf, &waiting, &need);
+    page.details = details::shown(&cx, &waiting.validated.request.details).await?;
     page.places = places.into_iter().map(PlaceView::of).collect();
     let image = page.client.show_logo(&waiting.validated.client);
     let form_action = Some(waiting.validated.target.form_action());
@@ -89,6 +92,7 @@ fn page(services: &Services, csrf: String, waiting: &Waiting, need: &NeedConsent
             .into_iter()
             .map(|token| scope_words(&services.config, token, Some(&need.user)))
             .collect(),
+        details: Vec::new(),
         places: Vec::new(),
         duration: if need.scope.contains(OFFLINE_ACCESS) {
             format!("Until you withdraw it, {} at most.", span(services.config.refresh.absolute(client)))

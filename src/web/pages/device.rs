@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
+use super::details::{self, DetailView};
 use super::words::{PlaceView, ScopeView, ago, in_reading_order, scope_words, span};
 use super::{ClientView, Site, forged};
 use crate::oauth::Context;
@@ -42,6 +43,7 @@ struct ConfirmPage {
     client: ClientView,
     username: String,
     scopes: Vec<ScopeView>,
+    details: Vec<DetailView>,
     places: Vec<PlaceView>,
     duration: String,
     asked: String,
@@ -124,6 +126,7 @@ pub async fn ask(
     };
     let places = resource::shown(&cx, &question.request.resources, &question.request.scope).await?;
     let page = ConfirmPage {
+        details: details::shown(&cx, &question.request.details).await?,
         places: places.into_iter().map(PlaceView::of).collect(),
         csrf: browser.csrf(&services).await?,
         request: question.request.id.to_string(),

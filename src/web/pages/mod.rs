@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod consent;
+mod details;
 pub mod device;
 pub mod error;
 pub mod select_account;

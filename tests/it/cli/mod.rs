@@ -1,5 +1,6 @@
 //! The command line, as people and scripts use it: the real binary, what it prints and what it leaves behind.
 
+mod authorization_types;
 mod clients;
 mod conformance;
 mod doctor;

@@ -25,14 +25,14 @@ each_database!(
     a_request_object_says_who_may_sign_in_and_is_not_kept,
 );
 
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::Es256));
+pub(super) static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::Es256));
 
 fn key(algorithm: Algorithm) -> SigningKey {
     let material = SigningKey::generate(algorithm, &SystemRandom::new()).expect("a key");
     SigningKey::parse("mine".into(), algorithm, &material).expect("a key")
 }
 
-fn jwks(keys: &[&SigningKey]) -> Option<Value> {
+pub(super) fn jwks(keys: &[&SigningKey]) -> Option<Value> {
     Some(json!({"keys": keys.iter().map(|key| key.public_jwk()).collect::<Vec<_>>()}))
 }
 
@@ -40,12 +40,12 @@ async fn signing<'a>(app: &'a TestApp, id: &str) -> Party<'a> {
     app.client(id).with(|client| client.jwks = jwks(&[&KEY])).create().await
 }
 
-fn header() -> Value {
+pub(super) fn header() -> Value {
     json!({"alg": "ES256", "kid": "mine", "typ": "oauth-authz-req+jwt"})
 }
 
 /// The usual request as claims.
-fn claims(rp: &Party<'_>, pkce: &Pkce) -> Value {
+pub(super) fn claims(rp: &Party<'_>, pkce: &Pkce) -> Value {
     let now = rp.app.clock.now().secs();
     let mut claims: Value = rp.request(pkce).into_iter().map(|(name, value)| (name, Value::from(value))).collect();
     claims["iss"] = rp.id.as_str().into();
@@ -55,7 +55,7 @@ fn claims(rp: &Party<'_>, pkce: &Pkce) -> Value {
     claims
 }
 
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
+pub(super) fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims
 }
@@ -65,7 +65,7 @@ fn without(mut claims: Value, name: &str) -> Value {
     claims
 }
 
-async fn open(rp: &Party<'_>, person: &Person, object: &str, beside: &str) -> Page {
+pub(super) async fn open(rp: &Party<'_>, person: &Person, object: &str, beside: &str) -> Page {
     person.get(&format!("/oauth/authorize?client_id={}&request={object}{beside}", rp.id)).await
 }
 

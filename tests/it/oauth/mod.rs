@@ -1,4 +1,6 @@
 mod algorithm_names;
+mod authorization_details;
+mod authorization_details_granted;
 mod authorize;
 mod authorize_responses;
 mod authorize_waits;

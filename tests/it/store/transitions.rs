@@ -346,6 +346,7 @@ async fn the_terms_of_a_grant_stay_with_it(app: TestApp) {
     let terms = Terms {
         resources: vec!["https://api.example/v1".to_owned(), "https://\u{fc}'\"".to_owned()],
         claims: grantor::types::ClaimsRequest { id_token: vec!["name".to_owned()], userinfo: vec!["email".to_owned()] },
+        details: serde_json::from_str(r#"[{"type":"a","it's":"\u00fc\""}]"#).unwrap(),
     };
     let mut grants = Vec::new();
     for _ in 0..8 {
