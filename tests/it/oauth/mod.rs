@@ -1,5 +1,5 @@
 mod algorithm_names;
-mod authorization_details;
+pub mod authorization_details;
 mod authorization_details_granted;
 mod authorize;
 mod authorize_responses;
