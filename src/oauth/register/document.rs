@@ -140,8 +140,8 @@ fn grant_types(members: &Members) -> Result<Vec<GrantType>, OAuthError> {
     let response_types = strings(members, "response_types")?.unwrap_or_else(|| vec!["code"]);
     let asked = strings(members, "grant_types")?.unwrap_or_else(|| vec![GrantType::AuthorizationCode.as_str()]);
     if !response_types.contains(&"code") || !asked.contains(&GrantType::AuthorizationCode.as_str()) {
-        let why =
-            "response_types must have code and grant_types authorization_code: no other flow can be registered here";
+        let why = "response_types must have code and grant_types authorization_code: no other flow can be registered \
+                   here. A client that acts for itself (client_credentials) is registered by an administrator";
         return Err(invalid_client_metadata(why));
     }
     let open = [GrantType::AuthorizationCode, GrantType::RefreshToken];
