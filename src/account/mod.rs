@@ -3,18 +3,21 @@
 //! | file | what |
 //! |---|---|
 //! | `password` | which passwords are good enough (ASVS V6.2) |
-//! | `sign_in` | from name and password to a session (ASVS V6.3, V7.2) |
+//! | `sign_in` | from name and password, and a second factor, to a session (ASVS V6.3, V7.2) |
+//! | `second_factor`, `totp` | authenticator apps and recovery codes (ASVS V6.5) |
 //! | `overview` | what the account page shows and ends (ASVS V7.5.2, V10.7.3) |
 
 pub mod names;
 pub mod overview;
 pub mod password;
+pub mod second_factor;
 pub mod sign_in;
+mod totp;
 
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::crypto::{PasswordHashing, Random};
+use crate::crypto::{KeyRing, PasswordHashing, Random};
 use crate::store::Store;
 
 /// What the account functions work with; the instant is an argument of each.
@@ -23,5 +26,7 @@ pub struct Accounts {
     pub config: Arc<Config>,
     pub store: Store,
     pub hashing: PasswordHashing,
+    /// Seeds of second factors are sealed under it.
+    pub ring: Arc<KeyRing>,
     pub rng: Arc<dyn Random>,
 }

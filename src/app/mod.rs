@@ -82,7 +82,7 @@ impl App {
 
         let outgoing = data::outgoing(&config)?;
         let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);
-        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring, authorities));
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring.clone(), authorities));
 
         let client_documents = Arc::new(ClientDocuments::new(outgoing.clone(), life));
         let statement_keys = data::statement_keys(&config)?;
@@ -116,6 +116,7 @@ impl App {
             config: config.clone(),
             store: store.clone(),
             hashing: password_hashing(&config)?,
+            ring,
             rng: ambient.rng.clone(),
         };
         let router = web::router(Services {

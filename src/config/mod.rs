@@ -24,6 +24,7 @@ pub mod refresh;
 pub mod registration;
 pub mod scopes;
 pub mod seal;
+pub mod second_factor;
 mod section;
 pub mod security;
 pub mod server;
@@ -54,6 +55,7 @@ pub use refresh::Refresh;
 pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
 pub use seal::Seal;
+pub use second_factor::SecondFactor;
 pub use security::Security;
 pub use server::Server;
 pub use session::Session;
@@ -77,6 +79,7 @@ pub struct Config {
     pub device: Device,
     pub scopes: Scopes,
     pub session: Session,
+    pub second_factor: SecondFactor,
     pub password: Password,
     pub keys: Keys,
     pub security: Security,
@@ -145,6 +148,7 @@ impl Config {
             device: reader.section("device"),
             scopes: reader.section("scopes"),
             session: reader.section("session"),
+            second_factor: reader.section("second_factor"),
             password: reader.section("password"),
             keys: reader.section("keys"),
             security: reader.section("security"),

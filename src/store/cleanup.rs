@@ -53,6 +53,10 @@ impl Store {
             WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
         const REPLAYS: &str = "DELETE FROM replays
             WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
+        const SIGN_INS: &str = "DELETE FROM sign_ins
+            WHERE id IN (SELECT id FROM sign_ins WHERE expires_at < $1 LIMIT $2)";
+        const FACTORS: &str = "DELETE FROM factors
+            WHERE id IN (SELECT id FROM factors WHERE confirmed_at IS NULL AND created_at < $1 LIMIT $2)";
         const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
             WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
         // Who was used once is never looked at again.
@@ -72,6 +76,9 @@ impl Store {
             (CHANGES, now),
             (OUTBOX, now),
             (REPLAYS, now),
+            (SIGN_INS, now),
+            // What was begun to be set up and never was.
+            (FACTORS, now.minus(KEPT)),
             (REGISTRATION_TOKENS, now),
             (USED_CLIENTS, now),
         ];

@@ -273,6 +273,7 @@ impl Tx {
         const UPDATE: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
         let rows: Vec<(String,)> = on!(self.on(), db => query_as(UPDATE)
             .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+        self.forget_sign_ins_of(user).await?;
         Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }
 }

@@ -169,6 +169,13 @@ impl Tx {
         Ok(Stored::from_rows(rows))
     }
 
+    /// Confirms that a user may sign in. As after `confirm_password`, nobody disables them until this transaction ends.
+    pub async fn confirm_user(&mut self, id: UserId) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL";
+        let rows = on!(self.on(), db => query(UPDATE).bind(id.to_string()).execute(db).await?.rows_affected());
+        Ok(Stored::from_rows(rows))
+    }
+
     /// Refuses the user from now on, and ends all that is theirs. `Conflict` if they are disabled, or not there.
     pub async fn disable_user(&mut self, id: UserId, now: Timestamp) -> Result<Stored, Fault> {
         const UPDATE: &str = "UPDATE users SET disabled_at = $2, updated_at = $2 WHERE id = $1 AND disabled_at IS NULL";
@@ -215,6 +222,7 @@ impl Tx {
             for statement in [SESSIONS, CONSENTS, GRANTS] {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
+            self.delete_factors_of(id).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }
         Ok(Stored::from_rows(rows))

@@ -163,6 +163,7 @@ pub fn router(services: Services) -> Router {
         .route("/oauth/logout/confirm", get(pages::sign_out::show).post(pages::sign_out::answer))
         .route("/signed-out", get(pages::sign_out::done))
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
+        .route("/sign-in/second", get(pages::second::show).post(pages::second::answer))
         .route("/select-account", get(pages::select_account::show).post(pages::select_account::answer))
         .route("/consent", get(pages::consent::show).post(pages::consent::answer))
         .route("/device", get(pages::device::show).post(pages::device::enter))
@@ -170,6 +171,10 @@ pub fn router(services: Services) -> Router {
         .route("/device/done", get(pages::device::done))
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
+        .route("/account/security", get(pages::security::show))
+        .route("/account/security/app", get(pages::security::begin).post(pages::security::add))
+        .route("/account/security/app/remove", post(pages::security::remove))
+        .route("/account/security/recovery-codes", post(pages::security::renew_codes))
         .route("/account/sessions/end", post(pages::account::end_session))
         .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));

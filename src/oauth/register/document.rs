@@ -15,7 +15,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 48] = [
+const MEMBERS: [&str; 49] = [
     "application_type",
     "authorization_details_types",
     "authorization_encrypted_response_alg",
@@ -26,6 +26,7 @@ const MEMBERS: [&str; 48] = [
     "client_name",
     "client_uri",
     "contacts",
+    "default_acr_values",
     "default_max_age",
     "dpop_bound_access_tokens",
     "frontchannel_logout_session_required",

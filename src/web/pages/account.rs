@@ -31,6 +31,7 @@ struct AccountPage {
     applications: Vec<ApplicationView>,
     others: Vec<OtherView>,
     sessions: Vec<SessionView>,
+    has_second_factor: bool,
 }
 
 struct ApplicationView {
@@ -139,6 +140,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             .map(|(consent, client)| ApplicationView::of(&services, (consent, client.as_deref()), &types))
             .collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
+        has_second_factor: services.store.has_factors(user.id).await?,
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
     };
     Ok(respond::page(StatusCode::OK, &page, &Policy::default()))

@@ -49,4 +49,5 @@ mod rights;
 mod step_up;
 mod token_confusion;
 mod token_endpoint;
+mod two_factors;
 mod userinfo;

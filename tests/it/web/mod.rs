@@ -12,6 +12,7 @@ mod issuer_path;
 mod log;
 mod memory;
 mod registration;
+pub mod second_factor;
 mod sessions;
 mod shutdown;
 mod sign_in;
