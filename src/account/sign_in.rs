@@ -1,11 +1,13 @@
 //! Signing in: by name and password, and then, where it is asked for, by a second factor.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::Accounts;
 use super::second_factor::SetUp;
+use super::throttle::{Admission, Guess, KnownBrowser};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
@@ -32,6 +34,10 @@ pub struct Place<'a> {
     pub device: String,
     /// Who is signed in there already.
     pub current: Option<SessionId>,
+    /// Where the attempt comes from.
+    pub address: Option<IpAddr>,
+    /// Who has signed in with this browser before.
+    pub known: KnownBrowser,
 }
 
 /// The hash that a password was verified against, and the one to keep: the same, or a stronger one.
@@ -49,6 +55,8 @@ pub enum SignIn {
     Wrong,
     /// Too many are signing in at this moment: 503, at once.
     Busy,
+    /// There were too many wrong attempts: the next one is let through at this time.
+    Throttled(Timestamp),
 }
 
 /// What somebody typed as their second factor.
@@ -69,6 +77,8 @@ pub enum SecondStep {
     Wrong,
     /// The sign-in has expired, was finished, or was tried too often: the password comes first again.
     Gone,
+    /// As at the first step.
+    Throttled(Timestamp),
 }
 
 impl Accounts {
@@ -78,11 +88,21 @@ impl Accounts {
     /// When the database is away.
     pub async fn sign_in(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<SignIn, Fault> {
         let credentials = self.store.credentials(attempt.login).await?;
+        let place = &attempt.place;
+        let browser = place.known.of(credentials.as_ref().map(|known| known.user.id));
+        let guess = Guess::Password { login: attempt.login, browser };
+        let counted = match self.admit(guess, place.address, now).await? {
+            Admission::Now(counted) => counted,
+            Admission::Until(at) => return Ok(SignIn::Throttled(at)),
+        };
         let hash = credentials.as_ref().and_then(|known| known.password_hash.clone());
         // Without a hash the same work is done, so that time does not tell who exists (ASVS 6.3.8).
         let verdict = match self.hashing.verify(hash.clone(), attempt.password.clone()).await {
             Ok(verdict) => verdict,
-            Err(Busy) => return Ok(SignIn::Busy),
+            Err(Busy) => {
+                self.was_not_judged(counted, now).await?;
+                return Ok(SignIn::Busy);
+            }
         };
         match (verdict, credentials, hash) {
             (Verdict::Right | Verdict::RightButOutdated, Some(known), Some(hash)) => {
@@ -91,6 +111,7 @@ impl Accounts {
                 } else {
                     None
                 };
+                self.was_right(counted, now).await?;
                 let proof = Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash };
                 self.first_step(&known.user, proof, &attempt.place, now).await
             }
@@ -167,6 +188,10 @@ impl Accounts {
             return Ok(SecondStep::Gone);
         };
         let user = step.user;
+        let counted = match self.admit(Guess::Code(user), place.address, now).await? {
+            Admission::Now(counted) => counted,
+            Admission::Until(at) => return Ok(SecondStep::Throttled(at)),
+        };
         let present = match step.session {
             Some(raised) => match self.store.session(raised, now).await? {
                 Some(session) => Some(session),
@@ -184,6 +209,7 @@ impl Accounts {
         let proved = step.proved.and(Method::OneTimePassword, now);
         let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
         tx.commit().await?;
+        self.was_right(counted, now).await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }

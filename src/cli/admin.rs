@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 
-use crate::app::data;
+use crate::account::throttle;
+use crate::app::{data, secret};
 use crate::config::{self, Config, Overrides};
-use crate::crypto::{KeyRing, SystemRandom};
-use crate::oauth::{Subjects, client_secret};
+use crate::crypto::{KeyRing, Mac, SystemRandom};
+use crate::oauth::{Subjects, client_secret, subjects};
 use crate::store::{Store, Stored};
 use crate::types::{Client, ClientId, Clock, SecretForm, SystemClock, Timestamp, User, UserId};
 
@@ -92,7 +93,14 @@ impl Admin {
     /// How clients know people.
     pub async fn subjects(&self) -> anyhow::Result<Subjects> {
         let ring = self.servers_key_ring().await?;
-        Subjects::open(&self.store, &ring, &self.rng, self.now()).await.map_err(|why| anyhow!("{why}"))
+        let place = (&self.store, &ring);
+        Ok(Subjects::new(&secret::open(place, subjects::SECRET, &self.rng, self.now()).await?))
+    }
+
+    /// What the servers hash attempts with.
+    pub async fn mac(&self) -> anyhow::Result<Mac> {
+        let ring = self.servers_key_ring().await?;
+        Ok(Mac::new(&secret::open((&self.store, &ring), throttle::SECRET, &self.rng, self.now()).await?))
     }
 
     pub async fn client(&self, id: &ClientId) -> anyhow::Result<Client> {

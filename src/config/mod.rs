@@ -29,6 +29,7 @@ mod section;
 pub mod security;
 pub mod server;
 pub mod session;
+pub mod throttle;
 pub mod tls;
 pub mod tokens;
 
@@ -59,6 +60,7 @@ pub use second_factor::SecondFactor;
 pub use security::Security;
 pub use server::Server;
 pub use session::Session;
+pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
 
@@ -80,6 +82,7 @@ pub struct Config {
     pub scopes: Scopes,
     pub session: Session,
     pub second_factor: SecondFactor,
+    pub throttle: Throttle,
     pub password: Password,
     pub keys: Keys,
     pub security: Security,
@@ -149,6 +152,7 @@ impl Config {
             scopes: reader.section("scopes"),
             session: reader.section("session"),
             second_factor: reader.section("second_factor"),
+            throttle: reader.section("throttle"),
             password: reader.section("password"),
             keys: reader.section("keys"),
             security: reader.section("security"),

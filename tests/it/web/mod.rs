@@ -18,6 +18,7 @@ mod shutdown;
 mod sign_in;
 mod sign_in_races;
 mod sign_out;
+mod throttle;
 mod tls;
 
 use crate::support::app::PASSWORD;
