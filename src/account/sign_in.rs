@@ -100,7 +100,7 @@ impl Accounts {
         let verdict = match self.hashing.verify(hash.clone(), attempt.password.clone()).await {
             Ok(verdict) => verdict,
             Err(Busy) => {
-                self.was_not_judged(counted, now).await?;
+                self.was_not_judged(counted).await?;
                 return Ok(SignIn::Busy);
             }
         };
@@ -111,7 +111,7 @@ impl Accounts {
                 } else {
                     None
                 };
-                self.was_right(counted, now).await?;
+                self.was_right(counted).await?;
                 let proof = Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash };
                 self.first_step(&known.user, proof, &attempt.place, now).await
             }
@@ -209,7 +209,7 @@ impl Accounts {
         let proved = step.proved.and(Method::OneTimePassword, now);
         let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
         tx.commit().await?;
-        self.was_right(counted, now).await?;
+        self.was_right(counted).await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }
