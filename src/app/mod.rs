@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::jobs::outbox::Outbox;
+use crate::jobs::outbox::{Logouts, Mails, Wishes};
 use crate::oauth::register::Limiter;
 use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects, resource};
 use crate::store::Store;
@@ -82,7 +82,7 @@ impl App {
 
         let outgoing = data::outgoing(&config)?;
         let (life, authorities) = (config.outgoing.cache_lifetime, data::authorities(&config)?);
-        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring, authorities));
+        let client_keys = Arc::new(ClientKeys::new(outgoing.clone(), life, ring.clone(), authorities));
 
         let client_documents = Arc::new(ClientDocuments::new(outgoing.clone(), life));
         let statement_keys = data::statement_keys(&config)?;
@@ -100,7 +100,7 @@ impl App {
         let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
         let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
         jobs.start("rotating the signing keys", jobs::key_rotation::run(keeper, clock, node));
-        let outbox = Outbox {
+        let logouts = Logouts {
             config: config.clone(),
             store: store.clone(),
             keys: keys.clone(),
@@ -111,13 +111,16 @@ impl App {
             subjects: subjects.clone(),
             outgoing,
         };
-        jobs.start("delivering the outbox", jobs::outbox::run(outbox));
-        let accounts = Accounts {
-            config: config.clone(),
-            store: store.clone(),
-            hashing: password_hashing(&config)?,
-            rng: ambient.rng.clone(),
-        };
+        jobs.start("telling of logouts", jobs::outbox::run(store.clone(), ambient.clock.clone(), logouts));
+        let hashing = password_hashing(&config)?;
+        let accounts = Accounts::new(config.clone(), store.clone(), hashing, ring.clone(), ambient.rng.clone())?;
+        if let Some(mailer) = data::mailer(&config)? {
+            let clock = ambient.clock.clone();
+            let wishes = Wishes { accounts: accounts.clone(), clock: clock.clone() };
+            jobs.start("granting wishes", jobs::outbox::run(store.clone(), clock.clone(), wishes));
+            let mails = Mails { config: config.clone(), ring, clock: clock.clone(), mailer };
+            jobs.start("sending mail", jobs::outbox::run(store.clone(), clock, mails));
+        }
         let router = web::router(Services {
             config: config.clone(),
             store: store.clone(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 
-use crate::app::data;
+use crate::account::Accounts;
+use crate::app::{self, data};
 use crate::config::{self, Config, Overrides};
 use crate::crypto::{KeyRing, SystemRandom};
 use crate::oauth::{Subjects, client_secret};
@@ -87,6 +88,13 @@ impl Admin {
             );
         }
         data::key_ring(&self.config, &self.rng)
+    }
+
+    /// What people do with their accounts.
+    pub async fn accounts(&self) -> anyhow::Result<Accounts> {
+        let (config, hashing) = (Arc::new(self.config.clone()), app::password_hashing(&self.config)?);
+        let ring = Arc::new(self.servers_key_ring().await?);
+        Accounts::new(config, self.store.clone(), hashing, ring, Arc::new(self.rng.clone()))
     }
 
     /// How clients know people.

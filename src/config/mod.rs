@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod keys;
 mod layers;
 pub mod log;
+pub mod mail;
 pub mod outgoing;
 pub mod overrides;
 pub mod password;
@@ -47,6 +48,7 @@ pub use feed::Feed;
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
+pub use mail::Mail;
 pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
@@ -85,6 +87,7 @@ pub struct Config {
     pub dpop: Dpop,
     pub registration: Registration,
     pub outgoing: Outgoing,
+    pub mail: Mail,
     pub log: Log,
 }
 
@@ -153,6 +156,7 @@ impl Config {
             dpop: reader.section("dpop"),
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
+            mail: reader.section("mail"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.

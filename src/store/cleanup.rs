@@ -51,6 +51,8 @@ impl Store {
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         const OUTBOX: &str = "DELETE FROM outbox
             WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
+        const LINKS: &str = "DELETE FROM links
+            WHERE secret_hash IN (SELECT secret_hash FROM links WHERE expires_at < $1 LIMIT $2)";
         const REPLAYS: &str = "DELETE FROM replays
             WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
         const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
@@ -71,6 +73,7 @@ impl Store {
             (BROWSERS, now),
             (CHANGES, now),
             (OUTBOX, now),
+            (LINKS, now),
             (REPLAYS, now),
             (REGISTRATION_TOKENS, now),
             (USED_CLIENTS, now),

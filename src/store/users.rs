@@ -56,6 +56,17 @@ fn key(text: &str) -> String {
     text.to_lowercase()
 }
 
+/// What came of writing names.
+fn stored(rows: Result<u64, sqlx::Error>) -> Result<Stored, Fault> {
+    match rows {
+        // Two took the same name at once.
+        Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+            Ok(Stored::Conflict)
+        }
+        rows => Ok(Stored::from_rows(rows?)),
+    }
+}
+
 impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
         const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at
@@ -138,13 +149,7 @@ impl Tx {
             .execute(db)
             .await
             .map(|done| done.rows_affected()));
-        match outcome {
-            // Two took the same name at once.
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
-                Ok(Stored::Conflict)
-            }
-            rows => Ok(Stored::from_rows(rows?)),
-        }
+        stored(outcome)
     }
 
     /// Sets another password and ends every session begun with the old one. `Conflict` if there is no such user.
@@ -155,6 +160,30 @@ impl Tx {
         if rows == 1 {
             self.end_sessions_of(id, now).await?;
         }
+        Ok(Stored::from_rows(rows))
+    }
+
+    /// Sets another password in the place of one that is known, and ends nothing. `Conflict` if it is another by now, or
+    /// its user may not sign in.
+    ///
+    /// Safe to race: of any number of callers who know the old one, one sets the new.
+    pub async fn replace_password(
+        &mut self,
+        id: UserId,
+        known: Option<&str>,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET password_hash = $3, updated_at = $4
+            WHERE id = $1 AND COALESCE(password_hash, '') = $2 AND disabled_at IS NULL";
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(id.to_string())
+            .bind(known.unwrap_or_default())
+            .bind(hash)
+            .bind(now.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
         Ok(Stored::from_rows(rows))
     }
 

@@ -171,6 +171,7 @@ pub fn router(services: Services) -> Router {
         .route("/account", get(pages::account::show))
         .route("/account/consents/withdraw", post(pages::account::withdraw))
         .route("/account/sessions/end", post(pages::account::end_session))
+        .merge(self_service(&services))
         .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));
 
@@ -190,6 +191,16 @@ pub fn router(services: Services) -> Router {
     prefixed
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(axum::middleware::from_fn_with_state(services, middleware::around))
+}
+
+/// What people do for themselves, as far as the configuration lets them.
+fn self_service(services: &Services) -> Router<Shared> {
+    let reset = get(pages::recovery::show).post(pages::recovery::answer);
+    let routes = Router::new().route("/reset-password", reset);
+    if !services.config.mail.is_on() {
+        return routes;
+    }
+    routes.route("/forgot-password", get(pages::recovery::forgot).post(pages::recovery::ask))
 }
 
 /// Client registration, where there is any.

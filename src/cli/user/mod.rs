@@ -2,6 +2,7 @@
 
 mod create;
 mod password;
+mod reset_password;
 mod show;
 mod state;
 mod update;
@@ -39,6 +40,8 @@ pub enum Command {
     Update(update::Update),
     /// Set another password. Ends the user's sessions.
     SetPassword(password::SetPassword),
+    /// Send or print a link with which a user chooses a new password.
+    ResetPassword(reset_password::ResetPassword),
     /// Refuse a user from now on, and end their sessions, grants and tokens.
     Disable(Named),
     /// Let a disabled user back in. What was ended stays ended.
@@ -87,6 +90,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::Show { named, client, json } => show::show(admin, &named.user, client, json).await,
         Command::Update(update) => update.run(admin).await,
         Command::SetPassword(set) => set.run(admin).await,
+        Command::ResetPassword(reset) => reset.run(admin).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,
         Command::Enable(Named { user }) => state::enable(admin, &user).await,
         Command::Delete(Named { user }) => state::delete(admin, &user).await,

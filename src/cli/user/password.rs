@@ -4,6 +4,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 
 use super::Named;
+use crate::account::letters::Letter;
 use crate::account::names;
 use crate::account::password::PasswordRules;
 use crate::app;
@@ -27,6 +28,11 @@ impl SetPassword {
         let mut tx = admin.store.begin().await?;
         if tx.set_password(user.id, &hash, admin.now()).await? == Stored::Conflict {
             bail!("the user {} was deleted just now", user.username);
+        }
+        // ASVS 6.3.7
+        if let Some(to) = user.email.as_deref().filter(|_| admin.config.mail.is_on()) {
+            let letter = Letter::PasswordChanged { account: user.username.clone(), at: admin.now() };
+            admin.accounts().await?.write(&mut tx, to, letter, admin.now()).await?;
         }
         tx.commit().await?;
         Ok(format!("{} has another password. Their sessions are ended.\n", user.username))

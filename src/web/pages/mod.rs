@@ -5,6 +5,8 @@ pub mod consent;
 mod details;
 pub mod device;
 pub mod error;
+mod links;
+pub mod recovery;
 pub mod select_account;
 pub mod sign_in;
 pub mod sign_out;

@@ -33,6 +33,9 @@ struct SignInPage {
     username: String,
     locked_username: bool,
     error: Option<String>,
+    /// Whether a forgotten password can be replaced by mail.
+    recovery: bool,
+    notice: Option<&'static str>,
 }
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
@@ -44,7 +47,8 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         if !switch && services.accounts.signed_in(browser.session(), cx.now).await?.is_some() {
             return Ok(respond::see_other(&services.path(&after(device))));
         }
-        return render(&services, &mut browser, None, Form { device, ..Form::default() }).await;
+        let form = Form { device, notice: notice(&params), ..Form::default() };
+        return render(&services, &mut browser, None, form).await;
     }
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
     let hint = waiting.validated.request.login_hint.clone().unwrap_or_default();
@@ -56,7 +60,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         Step::NeedSignIn(need) => {
             let form = match need.again {
                 Some(user) => Form { username: user.username, locked: true, ..Form::default() },
-                None => Form { username: hint, ..Form::default() },
+                None => Form { username: hint, notice: notice(&params), ..Form::default() },
             };
             render(&services, &mut browser, Some(&waiting), form).await
         }
@@ -119,6 +123,15 @@ struct Form {
     locked: bool,
     error: Option<String>,
     device: Option<GrantId>,
+    notice: Option<&'static str>,
+}
+
+/// A word from our own list, never text from the address.
+fn notice(params: &Params) -> Option<&'static str> {
+    match params.get("done")? {
+        "password" => Some("Your password is changed. Sign in with it."),
+        _ => None,
+    }
 }
 
 /// A device is named by the id of its request alone.
@@ -144,7 +157,7 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), device: device_of(params) })
+    Ok(Form { username, locked: again, error: Some(error.to_owned()), device: device_of(params), notice: None })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -161,6 +174,8 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         username: form.username,
         locked_username: form.locked,
         error: form.error,
+        recovery: services.config.mail.is_on(),
+        notice: form.notice,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
     Ok(respond::page(status, &page, &Policy { form_action, image, ..Policy::default() }))

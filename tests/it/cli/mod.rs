@@ -6,6 +6,7 @@ mod conformance;
 mod doctor;
 mod keys;
 mod live;
+mod mail;
 mod place;
 mod refusals;
 mod registration;

@@ -40,7 +40,10 @@ each_database!(
 );
 
 /// One transaction on a store of one's own choice.
-async fn within<T>(store: &Store, change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>) -> T {
+pub(super) async fn within<T>(
+    store: &Store,
+    change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>,
+) -> T {
     let mut tx = store.begin().await.expect("the store answers");
     let outcome = change(&mut tx).await.expect("no fault");
     tx.commit().await.expect("it commits");
@@ -48,7 +51,7 @@ async fn within<T>(store: &Store, change: impl AsyncFnOnce(&mut grantor::store::
 }
 
 /// The same from twelve places: half of them from another process.
-async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
+pub(super) async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
     let other = app.other_store().await;
     let stores = (0..12).map(|n| if n % 2 == 0 { &app.store } else { &other });
     let outcomes = at_once(stores.map(|store| what(store))).await;

@@ -1,0 +1,53 @@
+//! What somebody asks for who must not learn what comes of it: not by words, and not by waiting (ASVS 6.3.8). The wish
+//! alone is written down while they wait, whoever they are, and granted from the outbox.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Accounts, letters};
+use crate::store::{Kind, Message, Sealed};
+use crate::types::{Fault, RequestId, Timestamp};
+
+/// Who has not been written to by then has asked again.
+const LIFE: Duration = Duration::from_mins(10);
+
+/// The longest name that is looked up: that of an address (RFC 5321 §4.5.3.1.3).
+const LONGEST: usize = 254;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "wish", rename_all = "snake_case")]
+pub enum Wish {
+    /// A new password, for whoever signs in by this.
+    ResetPassword { login: String, request: Option<RequestId> },
+}
+
+/// What is kept of a name that somebody typed; `None` if nobody can have it.
+pub(super) fn name(typed: &str) -> Option<String> {
+    let typed = typed.trim();
+    let fits = !typed.is_empty() && typed.len() <= LONGEST && !typed.chars().any(char::is_control);
+    fits.then(|| typed.to_owned())
+}
+
+impl Accounts {
+    /// Writes a wish down.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(super) async fn wish(&self, wish: &Wish, now: Timestamp) -> Result<(), Fault> {
+        let sealed = self.seal(Kind::Wish, wish)?;
+        let mut tx = self.store.begin().await?;
+        tx.post(Kind::Wish, &sealed, now.plus(LIFE), now).await?;
+        tx.commit().await
+    }
+
+    /// Does what somebody wished for, and takes the wish away in the same transaction: it is granted once.
+    ///
+    /// # Errors
+    /// When the database is away, or the key ring has not what it was sealed with.
+    pub async fn grant_wish(&self, message: &Message, sealed: &Sealed, now: Timestamp) -> Result<(), Fault> {
+        match letters::open(&self.ring, Kind::Wish, sealed)? {
+            Wish::ResetPassword { login, request } => self.offer_reset(message, &login, request, now).await,
+        }
+    }
+}
