@@ -9,7 +9,11 @@
 //! | `letters` | what people are written |
 //! | `wishes` | what strangers may ask for, done aside (ASVS V6.3.8) |
 //! | `recovery` | a forgotten password (ASVS V6.4) |
+//! | `registration` | accounts that people make for themselves |
+//! | `email`, `change_password` | another address, another password (ASVS V6.2.3, V7.5.1) |
 
+pub mod change_password;
+pub mod email;
 pub mod letters;
 mod limit;
 pub mod links;
@@ -17,6 +21,7 @@ pub mod names;
 pub mod overview;
 pub mod password;
 pub mod recovery;
+pub mod registration;
 pub mod sign_in;
 pub mod wishes;
 

@@ -133,7 +133,7 @@ impl Accounts {
         {
             return Ok(Chosen::Gone);
         }
-        tx.end_sessions_of(id, now).await?;
+        tx.end_sessions_of(id, None, now).await?;
         // ASVS 6.3.7
         if let Some(to) = &reset.detail.email {
             let letter = Letter::PasswordChanged { account: reset.user.username.clone(), at: now };

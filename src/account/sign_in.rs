@@ -131,7 +131,7 @@ impl Accounts {
         }
     }
 
-    fn new_session(&self, user: UserId, device: String, now: Timestamp) -> Session {
+    pub(super) fn new_session(&self, user: UserId, device: String, now: Timestamp) -> Session {
         Session {
             id: SessionId::new(random::uuid_v4(&*self.rng)),
             user,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Accounts, letters};
 use crate::store::{Kind, Message, Sealed};
-use crate::types::{Fault, RequestId, Timestamp};
+use crate::types::{Fault, RequestId, SessionId, Timestamp};
 
 /// Who has not been written to by then has asked again.
 const LIFE: Duration = Duration::from_mins(10);
@@ -20,6 +20,10 @@ const LONGEST: usize = 254;
 pub enum Wish {
     /// A new password, for whoever signs in by this.
     ResetPassword { login: String, request: Option<RequestId> },
+    /// An account with this address.
+    SignUp { email: String, request: Option<RequestId> },
+    /// Another address, for whoever is signed in there.
+    ChangeEmail { session: SessionId, email: String },
 }
 
 /// What is kept of a name that somebody typed; `None` if nobody can have it.
@@ -48,6 +52,8 @@ impl Accounts {
     pub async fn grant_wish(&self, message: &Message, sealed: &Sealed, now: Timestamp) -> Result<(), Fault> {
         match letters::open(&self.ring, Kind::Wish, sealed)? {
             Wish::ResetPassword { login, request } => self.offer_reset(message, &login, request, now).await,
+            Wish::SignUp { email, request } => self.offer_account(message, &email, request, now).await,
+            Wish::ChangeEmail { session, email } => self.offer_email(message, session, &email, now).await,
         }
     }
 }

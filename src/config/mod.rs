@@ -29,6 +29,7 @@ mod section;
 pub mod security;
 pub mod server;
 pub mod session;
+pub mod sign_up;
 pub mod tls;
 pub mod tokens;
 
@@ -59,6 +60,7 @@ pub use seal::Seal;
 pub use security::Security;
 pub use server::Server;
 pub use session::Session;
+pub use sign_up::SignUp;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
 
@@ -88,6 +90,7 @@ pub struct Config {
     pub registration: Registration,
     pub outgoing: Outgoing,
     pub mail: Mail,
+    pub sign_up: SignUp,
     pub log: Log,
 }
 
@@ -157,11 +160,15 @@ impl Config {
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
             mail: reader.section("mail"),
+            sign_up: reader.section("sign_up"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.
         if reader.problems.is_empty() {
             config.settle_issuer(&mut reader);
+            if config.sign_up.mode == sign_up::Who::Open && !config.mail.is_on() {
+                reader.refuse("sign_up", "mode", "needs mail.transport: an address is proved by a mail");
+            }
             if !config.keys.algorithms.contains(&config.tokens.access_token_algorithm) {
                 let algorithm = config.tokens.access_token_algorithm;
                 reader.refuse("keys", "algorithms", format!("must have {algorithm}, tokens.access_token_algorithm"));

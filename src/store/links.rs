@@ -119,4 +119,21 @@ impl Tx {
             .await?);
         Ok(rows.into_iter().next().map(|row| row.link(purpose, secret_hash)))
     }
+
+    /// Ends the links for the purpose of one that was spent which were made since, where the first word of their subject
+    /// is the same.
+    pub async fn end_later_links(&mut self, spent: &Link) -> Result<(), Fault> {
+        const DELETE: &str = "DELETE FROM links
+            WHERE purpose = $1 AND created_at >= $2 AND secret_hash <> $3 AND subject LIKE $4";
+        let subject = spent.subject.split(' ').next().unwrap_or_default();
+        on!(self.on(), db => query(DELETE)
+            .bind(spent.purpose.as_str())
+            .bind(spent.created_at.micros())
+            .bind(&spent.secret_hash[..])
+            .bind(format!("{subject} %"))
+            .execute(db)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
 }

@@ -158,7 +158,7 @@ impl Tx {
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(id.to_string()).bind(hash).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
-            self.end_sessions_of(id, now).await?;
+            self.end_sessions_of(id, None, now).await?;
         }
         Ok(Stored::from_rows(rows))
     }
@@ -187,6 +187,36 @@ impl Tx {
         Ok(Stored::from_rows(rows))
     }
 
+    /// Gives a user another address, which is known to be theirs, in the place of the one that they had; and another
+    /// name, where the address was it. `Conflict` if they have another by now, or the new one is somebody else's.
+    ///
+    /// Safe to race: of any number of changes of one address, one is made.
+    pub async fn change_email(
+        &mut self,
+        id: UserId,
+        known: Option<&str>,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET
+                username = CASE WHEN username_key = email_key THEN $3 ELSE username END,
+                username_key = CASE WHEN username_key = email_key THEN $4 ELSE username_key END,
+                email = $3, email_key = $4, email_verified = TRUE, updated_at = $5
+            WHERE id = $1 AND COALESCE(email_key, '') = $2 AND disabled_at IS NULL
+              AND NOT EXISTS (SELECT 1 FROM users AS others
+                              WHERE others.id <> $1 AND (others.username_key = $4 OR others.email_key = $4))";
+        let outcome = on!(self.on(), db => query(UPDATE)
+            .bind(id.to_string())
+            .bind(known.map(key).unwrap_or_default())
+            .bind(email)
+            .bind(key(email))
+            .bind(now.micros())
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()));
+        stored(outcome)
+    }
+
     /// Confirms that a password which was verified is still the user's, and that they may sign in; keeps it as `kept`,
     /// the same hash or a stronger one. Until this transaction ends, nobody changes the password or disables the user,
     /// so a session that it begins is seen by whoever does so afterwards.
@@ -207,7 +237,7 @@ impl Tx {
             .bind(id.to_string()).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
             // The order in which every transaction takes its rows: sessions, consents, grants.
-            let sessions = self.close_sessions_of(id, now).await?;
+            let sessions = self.close_sessions_of(id, None, now).await?;
             on!(self.on(), db => query(GRANTS)
                 .bind(id.to_string()).bind(now.micros()).execute(db).await.map(|_| ()))?;
             for session in sessions {
@@ -238,7 +268,7 @@ impl Tx {
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
         let rows = on!(self.on(), db => query(USER).bind(id.to_string()).execute(db).await?.rows_affected());
         if rows == 1 {
-            for session in self.close_sessions_of(id, now).await? {
+            for session in self.close_sessions_of(id, None, now).await? {
                 self.tell_relying_parties(session, now).await?;
             }
             for statement in [SESSIONS, CONSENTS, GRANTS] {

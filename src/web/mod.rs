@@ -29,6 +29,7 @@ use tower_http::cors::CorsLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::config::registration::Mode;
+use crate::config::sign_up::Who;
 use crate::crypto::{Random, random};
 use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Registrar, Subjects, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
@@ -195,12 +196,25 @@ pub fn router(services: Services) -> Router {
 
 /// What people do for themselves, as far as the configuration lets them.
 fn self_service(services: &Services) -> Router<Shared> {
-    let reset = get(pages::recovery::show).post(pages::recovery::answer);
-    let routes = Router::new().route("/reset-password", reset);
-    if !services.config.mail.is_on() {
-        return routes;
+    use pages::{credentials, recovery, sign_up};
+    let mut routes = Router::new()
+        .route("/reset-password", get(recovery::show).post(recovery::answer))
+        .route("/account/password", get(credentials::password).post(credentials::change_password));
+    if services.config.mail.is_on() {
+        routes = routes
+            .route("/forgot-password", get(recovery::forgot).post(recovery::ask))
+            .route("/account/email", get(credentials::email).post(credentials::ask_for_email))
+            .route("/account/email/confirm", get(credentials::confirm).post(credentials::confirmed))
+            .route("/account/email/undo", get(credentials::undo).post(credentials::undone));
     }
-    routes.route("/forgot-password", get(pages::recovery::forgot).post(pages::recovery::ask))
+    let mode = services.config.sign_up.mode;
+    if mode == Who::Open {
+        routes = routes.route("/sign-up", get(sign_up::show).post(sign_up::ask));
+    }
+    if mode != Who::Off {
+        routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
+    }
+    routes
 }
 
 /// Client registration, where there is any.

@@ -1,6 +1,7 @@
 //! `grantor user …`: the people who sign in.
 
 mod create;
+mod invite;
 mod password;
 mod reset_password;
 mod show;
@@ -19,6 +20,8 @@ use crate::types::{ClientId, User, claim_value};
 pub enum Command {
     /// Create a user.
     Create(create::Create),
+    /// Send or print a link with which somebody makes an account for themselves.
+    Invite(invite::Invite),
     /// List all users.
     List {
         /// Print them as JSON.
@@ -86,6 +89,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
     let admin = &Admin::open(overrides).await?;
     let text = match command {
         Command::Create(create) => create.run(admin).await,
+        Command::Invite(invite) => invite.run(admin).await,
         Command::List { json } => show::list(admin, json).await,
         Command::Show { named, client, json } => show::show(admin, &named.user, client, json).await,
         Command::Update(update) => update.run(admin).await,

@@ -27,6 +27,9 @@ struct AccountPage {
     username: String,
     name: Option<String>,
     email: Option<String>,
+    email_verified: bool,
+    /// Whether mail goes out, without which no address can be proved.
+    mail: bool,
     notice: Option<String>,
     applications: Vec<ApplicationView>,
     others: Vec<OtherView>,
@@ -133,6 +136,8 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         username: user.username.clone(),
         name: user.name().map(str::to_owned),
         email: user.email.clone(),
+        email_verified: user.email_verified,
+        mail: services.config.mail.is_on(),
         // A word from our own list, never text from the address.
         notice: params.get("done").and_then(notice).map(str::to_owned),
         applications: consents
@@ -148,6 +153,8 @@ fn notice(done: &str) -> Option<&'static str> {
     match done {
         "withdrawn" => Some("The application can no longer use your account."),
         "ended" => Some("That browser is signed out."),
+        "password" => Some("Your password is changed."),
+        "email" => Some("The new e-mail address counts from now on."),
         _ => None,
     }
 }
@@ -180,7 +187,7 @@ pub async fn end_session(State(services): State<Shared>, mut browser: Browser, P
 }
 
 /// Who sent a form of the account page; `None` when they are signed out by now.
-async fn own_form(
+pub(super) async fn own_form(
     services: &Services,
     browser: &Browser,
     csrf: Option<&str>,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod consent;
+pub mod credentials;
 mod details;
 pub mod device;
 pub mod error;
@@ -10,6 +11,7 @@ pub mod recovery;
 pub mod select_account;
 pub mod sign_in;
 pub mod sign_out;
+pub mod sign_up;
 mod words;
 
 use askama::Template;

@@ -43,23 +43,35 @@ struct ResetPage {
 }
 
 pub async fn forgot(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
-    if params.get("done").is_some() {
-        return Ok(sent(&services));
+    if let Some(done) = params.get("done") {
+        return Ok(told(&services, done));
     }
     let now = services.clock.now();
     let request = waits(&services, &browser, params.get("request").and_then(RequestId::parse), now).await?;
     forgot_page(&services, &mut browser, (request, String::new()), None).await
 }
 
-/// What was done: words of our own.
-fn sent(services: &Services) -> Response {
-    let page = NoticePage {
-        site: Site::of(services),
-        icon: "mail",
-        title: "Look into your mail",
-        lead: "If there is such an account, a link is on its way to its e-mail address.".to_owned(),
-        hint: Some("It works once, for 15 minutes. Nothing there? Look among the unwanted mail, or try again."),
-        action: None,
+/// What was done: words of our own, the address only tells which.
+fn told(services: &Services, done: &str) -> Response {
+    let site = Site::of(services);
+    let page = if done == "undone" {
+        NoticePage {
+            site,
+            icon: "check",
+            title: "The old address is back",
+            lead: "Everybody who was signed in is signed out.".to_owned(),
+            hint: Some("Whoever changed the address may know your password: choose another one now."),
+            action: Some(("/forgot-password", "Choose another password")),
+        }
+    } else {
+        NoticePage {
+            site,
+            icon: "mail",
+            title: "Look into your mail",
+            lead: "If there is such an account, a link is on its way to its e-mail address.".to_owned(),
+            hint: Some("It works once, for 15 minutes. Nothing there? Look among the unwanted mail, or try again."),
+            action: None,
+        }
     };
     respond::page(StatusCode::OK, &page, &Policy::default())
 }

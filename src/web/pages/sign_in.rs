@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::device::confirm_at;
 use super::{ClientView, LinkView, Site, forged};
 use crate::account::sign_in::{Attempt, SignIn};
+use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
 use crate::types::{Fault, GrantId, Params};
@@ -35,6 +36,8 @@ struct SignInPage {
     error: Option<String>,
     /// Whether a forgotten password can be replaced by mail.
     recovery: bool,
+    /// Whether everybody may make an account.
+    sign_up: bool,
     notice: Option<&'static str>,
 }
 
@@ -175,6 +178,7 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         locked_username: form.locked,
         error: form.error,
         recovery: services.config.mail.is_on(),
+        sign_up: services.config.sign_up.mode == Who::Open,
         notice: form.notice,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());

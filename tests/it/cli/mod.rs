@@ -7,7 +7,7 @@ mod doctor;
 mod keys;
 mod live;
 mod mail;
-mod place;
+pub mod place;
 mod refusals;
 mod registration;
 mod resources;

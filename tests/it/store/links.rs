@@ -15,6 +15,7 @@ each_database!(
     the_newest_link_for_a_purpose_and_a_subject_is_the_only_one,
     a_wish_is_granted_once,
     a_known_password_is_replaced_once,
+    a_known_address_is_changed_once,
 );
 
 fn link(app: &TestApp, secret: u8) -> Link {
@@ -114,4 +115,36 @@ async fn a_known_password_is_replaced_once(app: TestApp) {
     assert_eq!(replace(None).await, Stored::Stored);
     app.disable_user(ada).await;
     assert_eq!(replace(Some("one more")).await, Stored::Conflict);
+}
+
+async fn a_known_address_is_changed_once(app: TestApp) {
+    let ada = app.user_with("ada@example.org", |user| user.email = Some("ada@example.org".into())).await;
+    app.user("bob").await;
+    let now = app.clock.now();
+    let change = async |known: Option<&str>, email: &str| {
+        app.change(async |tx| tx.change_email(ada, known, email, now).await).await
+    };
+    for (known, email) in [
+        (None, "ada@new.example"),
+        (Some("other@example.org"), "ada@new.example"),
+        (Some("ada@example.org"), "BOB@example.org"),
+        (Some("ada@example.org"), "bob"),
+    ] {
+        assert_eq!(change(known, email).await, Stored::Conflict, "{known:?} {email}");
+    }
+    let outcomes = raced(&app, async |store| {
+        within(store, async |tx| tx.change_email(ada, Some("Ada@example.org"), "Ada@New.example", now).await).await
+    });
+    assert_eq!(outcomes.await.iter().filter(|outcome| **outcome == Stored::Stored).count(), 1);
+    // Who is called by their address is called by the new one.
+    let user = app.store.user(ada).await.unwrap().unwrap();
+    assert_eq!((user.username.as_str(), user.email.as_deref()), ("Ada@New.example", Some("Ada@New.example")));
+    assert!(app.store.user_by_login("ada@new.example").await.unwrap().is_some());
+    assert!(app.store.user_by_login("ada@example.org").await.unwrap().is_none());
+    // Nobody else's name changes.
+    let bob = app.store.user_by_login("bob").await.unwrap().unwrap().id;
+    let moved =
+        app.change(async |tx| tx.change_email(bob, Some("bob@example.org"), "bob@new.example", now).await).await;
+    assert_eq!(moved, Stored::Stored);
+    assert_eq!(app.store.user(bob).await.unwrap().unwrap().username, "bob");
 }

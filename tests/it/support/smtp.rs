@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::app::{Folder, eventually};
+use super::website::certificate;
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,8 @@ pub struct MailServer {
     pub port: u16,
     inner: Arc<Inner>,
     server: JoinHandle<()>,
+    /// Where its certificate is.
+    folder: Option<Folder>,
 }
 
 struct Inner {
@@ -74,6 +77,22 @@ impl MailServer {
         Self::start_at(0, Protection::None).await
     }
 
+    /// One that wants STARTTLS, with a certificate of its own for localhost.
+    pub async fn start_tls() -> Self {
+        let folder = Folder::new();
+        certificate(&folder);
+        let protection = Protection::StartTls(acceptor(&folder));
+        let mut server = Self::start_at(0, protection).await;
+        server.folder = Some(folder);
+        server
+    }
+
+    /// The file of its certificate.
+    pub fn certificate(&self) -> String {
+        let folder = self.folder.as_ref().expect("it has a certificate of its own");
+        folder.path("tls.crt").display().to_string()
+    }
+
     pub async fn start_at(port: u16, protection: Protection) -> Self {
         let listener = StdListener::bind(("127.0.0.1", port)).expect("the port is free");
         listener.set_nonblocking(true).expect("a socket");
@@ -93,7 +112,7 @@ impl MailServer {
                 tokio::spawn(shared.clone().receive(stream));
             }
         });
-        Self { port, inner, server }
+        Self { port, inner, server, folder: None }
     }
 
     /// The section of a server that sends its mail here, in the clear.

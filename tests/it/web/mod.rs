@@ -3,6 +3,7 @@
 mod account;
 mod assets;
 mod cookies;
+mod credentials;
 mod csrf;
 mod device;
 mod errors;
@@ -19,6 +20,7 @@ mod shutdown;
 mod sign_in;
 mod sign_in_races;
 mod sign_out;
+mod sign_up;
 mod tls;
 
 use crate::support::app::PASSWORD;
