@@ -7,6 +7,8 @@ CREATE TABLE authorization_types (
     description TEXT NOT NULL,
     -- The resource to which it belongs.
     resource    TEXT,
+    -- Whether people are asked about it whatever they allowed before.
+    each_time   BOOLEAN NOT NULL,
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL
 );

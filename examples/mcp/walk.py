@@ -171,8 +171,8 @@ filter = "error"
 
         admin("user", "create", "--username", "ada", "--password-stdin", stdin=PASSWORD)
         admin("resource", "create", mcp, "--name", "Notes", "--scope", "notes")
-        admin("resource", "create", "https://other.example", "--name", "Another API")
-        probe = ["--id", "probe", "--name", "Probe", "--grant-type", "client_credentials", "--scope", "notes"]
+        admin("resource", "create", "https://other.example", "--name", "Another API", "--scope", "other")
+        probe = ["--id", "probe", "--name", "Probe", "--grant-type", "client_credentials", "--scope", "notes other"]
         secret = json.loads(admin("client", "create", *probe, "--json"))["client_secret"]
 
         stack.enter_context(running([grantor, "serve", "--config", str(config)], f"{issuer}/healthz"))
@@ -230,8 +230,8 @@ async def refuses_what_is_not_for_it(its: Place) -> None:
     accept = {"accept": "application/json, text/event-stream"}
     async with httpx2.AsyncClient() as http:
 
-        async def call(resource: str) -> int:
-            form = {"grant_type": "client_credentials", "scope": "notes", "resource": resource}
+        async def call(resource: str, scope: str) -> int:
+            form = {"grant_type": "client_credentials", "scope": scope, "resource": resource}
             answer = await http.post(f"{its.issuer}/oauth/token", data=form, auth=("probe", its.secret))
             bearer = {"authorization": f"Bearer {answer.json()['access_token']}"}
             ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -239,9 +239,9 @@ async def refuses_what_is_not_for_it(its: Place) -> None:
             print(f"  {status} with a token for {resource}")
             return status
 
-        assert await call("https://other.example") == 401
+        assert await call("https://other.example", "other") == 401
         # What is refused next, a session that was not opened, comes after the token.
-        assert await call(its.mcp) not in (401, 403)
+        assert await call(its.mcp, "notes") not in (401, 403)
 
 
 async def main() -> None:

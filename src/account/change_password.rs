@@ -1,7 +1,4 @@
-//! Another password, by who knows the one that there is (ASVS 6.2.2, 6.2.3), and what a person must prove once more before
-//! anything of the kind (ASVS 7.5.1).
-
-use std::time::Duration;
+//! Another password, by who knows the one that there is (ASVS 6.2.2, 6.2.3).
 
 use secrecy::SecretString;
 
@@ -10,13 +7,10 @@ use super::password::PasswordProblem;
 use super::{Accounts, names};
 use crate::crypto::{Busy, Verdict};
 use crate::store::Stored;
-use crate::types::{Authentication, Fault, Session, Timestamp, User};
-
-/// How long ago an authentication may be to count as fresh.
-pub const FRESH: Duration = Duration::from_mins(5);
+use crate::types::{Fault, Session, Timestamp, User};
 
 /// Whether somebody is who they say they are.
-pub enum Proof {
+enum Proof {
     /// With the hash that their password was verified against.
     Right(String),
     Wrong,
@@ -34,7 +28,7 @@ pub struct NewPassword {
 
 /// What came of it.
 pub enum PasswordChange {
-    /// The session goes on, with another authentication.
+    /// The session goes on.
     Done,
     /// It is not the current password.
     Wrong,
@@ -45,10 +39,7 @@ pub enum PasswordChange {
 
 impl Accounts {
     /// Verifies a password of somebody who is signed in.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn prove(&self, user: &User, password: SecretString) -> Result<Proof, Fault> {
+    async fn prove(&self, user: &User, password: SecretString) -> Result<Proof, Fault> {
         let known = self.store.credentials(&user.username).await?.filter(|known| known.user.id == user.id);
         let hash = known.and_then(|known| known.password_hash);
         let verdict = self.hashing.verify(hash.clone(), password).await;
@@ -60,6 +51,15 @@ impl Accounts {
                 Proof::Wrong
             }
         })
+    }
+
+    /// Whether somebody may give their current password for another one: whoever has a second factor has to have shown it
+    /// just now (ASVS 7.5.1).
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn may_change_password(&self, session: &Session, now: Timestamp) -> Result<bool, Fault> {
+        Ok(self.is_fresh(session, now).await? || self.factors(session.user, now).await?.is_empty())
     }
 
     /// Sets another password in the place of the current one.
@@ -93,14 +93,6 @@ impl Accounts {
         if wanted.end_others {
             tx.end_sessions_of(user.id, Some(session.id), now).await?;
         }
-        let renewed = Session {
-            authentication: Authentication::by_password(now),
-            seen_at: now,
-            idle_expires_at: now.plus(self.config.session.idle_lifetime).min(session.expires_at),
-            ..session.clone()
-        };
-        // If it has ended meanwhile, so be it.
-        tx.renew_session(&renewed).await?;
         // ASVS 6.3.7
         if let Some(to) = user.email.as_deref().filter(|_| user.email_verified) {
             let letter = Letter::PasswordChanged { account: user.username.clone(), at: now };

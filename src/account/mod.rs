@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `password` | which passwords are good enough (ASVS V6.2) |
-//! | `sign_in` | from name and password to a session (ASVS V6.3, V7.2) |
+//! | `sign_in` | from name and password, and a second factor, to a session (ASVS V6.3, V7.2) |
+//! | `second_factor`, `totp` | authenticator apps and recovery codes (ASVS V6.5) |
 //! | `overview` | what the account page shows and ends (ASVS V7.5.2, V10.7.3) |
 //! | `links` | what a mailed link is (ASVS V6.4.1) |
 //! | `letters` | what people are written |
@@ -22,7 +23,9 @@ pub mod overview;
 pub mod password;
 pub mod recovery;
 pub mod registration;
+pub mod second_factor;
 pub mod sign_in;
+mod totp;
 pub mod wishes;
 
 use std::net::IpAddr;
@@ -43,6 +46,7 @@ pub struct Accounts {
     pub store: Store,
     pub hashing: PasswordHashing,
     pub rules: Arc<PasswordRules>,
+    /// Seeds of second factors and letters are sealed under it.
     pub ring: Arc<KeyRing>,
     pub rng: Arc<dyn Random>,
     mail_limit: Arc<MailLimit>,

@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use super::letters::Letter;
 use super::links::{self, Detail, Order};
 use super::password::PasswordProblem;
+use super::sign_in::{Place, SignIn};
 use super::wishes::{self, Wish};
 use super::{Accounts, names};
+use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Digest, random};
 use crate::outgoing::mail;
-use crate::store::{Ending, Message, Purpose, Stored};
-use crate::types::{Fault, RequestId, Session, SessionId, Timestamp, User, UserId};
+use crate::store::{Message, Purpose, Stored};
+use crate::types::{Authentication, Fault, RequestId, Timestamp, User, UserId};
 
 /// A link that would work.
 pub struct Invited {
@@ -22,19 +24,17 @@ pub struct Invited {
 }
 
 /// What somebody chose for their account, and where.
-pub struct NewAccount {
+pub struct NewAccount<'a> {
     /// What they are called; may be empty.
-    pub name: String,
+    pub name: &'a str,
     pub password: SecretString,
-    /// Kind of browser and machine, in words.
-    pub device: String,
-    /// Who is signed in there already.
-    pub current: Option<SessionId>,
+    pub place: Place<'a>,
 }
 
 /// What came of it.
 pub enum SignedUp {
-    Done(Box<Session>, Option<RequestId>),
+    /// As after any sign-in, with the request that waited where the link was asked for.
+    Done(SignIn, Option<RequestId>),
     /// The link does not work, or no more.
     Gone,
     /// Somebody has this address by now.
@@ -119,11 +119,12 @@ impl Accounts {
         Ok(email.map(|email| Invited { email, request }))
     }
 
-    /// Makes the account, and signs its owner in: they have just proved the address and chosen the password.
+    /// Makes the account, and signs its owner in: they have just proved the address and chosen the password. Where
+    /// everybody needs a second factor, that is set up first (ASVS 6.3.3).
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn sign_up(&self, link: Digest, new: NewAccount, now: Timestamp) -> Result<SignedUp, Fault> {
+    pub async fn sign_up(&self, link: Digest, new: NewAccount<'_>, now: Timestamp) -> Result<SignedUp, Fault> {
         let Some(invited) = self.invited(link, now).await? else { return Ok(SignedUp::Gone) };
         let name = new.name.trim();
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
@@ -147,6 +148,7 @@ impl Accounts {
             Ok(hash) => hash,
             Err(Busy) => return Ok(SignedUp::Busy),
         };
+        let present = self.present(&new.place, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.spend_link(Purpose::SignUp, link, now).await?.is_none() {
             return Ok(SignedUp::Gone);
@@ -154,14 +156,18 @@ impl Accounts {
         if tx.insert_user(&user, Some(&hash)).await? == Stored::Conflict {
             return Ok(SignedUp::Taken);
         }
-        if let Some(other) = new.current {
-            tx.end_session(other, Ending::SignOut, now).await?;
-        }
-        let session = self.new_session(user.id, new.device, now);
-        tx.create_session(&session).await?;
+        let proved = Authentication::by_password(now);
+        let signed_in = if self.config.second_factor.policy == Policy::Required {
+            let step = self.step(user.id, proved, new.place.browser, now);
+            tx.create_sign_in(&step).await?;
+            SignIn::Second(step.id)
+        } else {
+            let session = self.open_session(&mut tx, (user.id, proved), (present, &new.place), now).await?;
+            SignIn::Done(Box::new(session))
+        };
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "sign_up", outcome = "done", user = %user.id, session = %session.id);
-        Ok(SignedUp::Done(Box::new(session), invited.request))
+        tracing::info!(target: "audit", event = "sign_up", outcome = "done", user = %user.id);
+        Ok(SignedUp::Done(signed_in, invited.request))
     }
 }
 

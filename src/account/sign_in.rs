@@ -1,11 +1,19 @@
-//! Signing in by name and password.
+//! Signing in: by name and password, and then, where it is asked for, by a second factor.
+
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::Accounts;
+use super::second_factor::SetUp;
+use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
-use crate::store::{Ending, Stored};
-use crate::types::{Authentication, Fault, Session, SessionId, Timestamp, User, UserId};
+use crate::store::{Ending, Stored, Tx};
+use crate::types::authentication::Method;
+use crate::types::{Authentication, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId};
+
+/// How long a sign-in waits for its second step (ASVS 6.5.5 has it for codes that are sent).
+const SECOND_STEP: Duration = Duration::from_mins(10);
 
 /// What somebody typed into the sign-in form, and where.
 pub struct Attempt<'a> {
@@ -13,6 +21,13 @@ pub struct Attempt<'a> {
     pub login: &'a str,
     /// Verified exactly as typed (ASVS 6.2.8).
     pub password: SecretString,
+    pub place: Place<'a>,
+}
+
+/// Where somebody signs in.
+pub struct Place<'a> {
+    /// The id of the browser's record, to which what waits is bound.
+    pub browser: &'a str,
     /// Kind of browser and machine, in words.
     pub device: String,
     /// Who is signed in there already.
@@ -28,10 +43,32 @@ struct Proof {
 /// What came of it.
 pub enum SignIn {
     Done(Box<Session>),
+    /// The password is right, and more is asked for.
+    Second(SignInId),
     /// Unknown name, wrong password, disabled account: one answer for all (ASVS 6.3.8).
     Wrong,
     /// Too many are signing in at this moment: 503, at once.
     Busy,
+}
+
+/// What somebody typed as their second factor.
+pub struct SecondAttempt<'a> {
+    pub sign_in: SignInId,
+    pub code: &'a str,
+    pub place: Place<'a>,
+}
+
+/// What came of it.
+pub enum SecondStep {
+    Done {
+        session: Box<Session>,
+        /// To be shown this once, where the app was set up just now.
+        recovery_codes: Vec<SecretString>,
+    },
+    /// Not a code of theirs, or one that was used.
+    Wrong,
+    /// The sign-in has expired, was finished, or was tried too often: the password comes first again.
+    Gone,
 }
 
 impl Accounts {
@@ -47,29 +84,23 @@ impl Accounts {
             Ok(verdict) => verdict,
             Err(Busy) => return Ok(SignIn::Busy),
         };
-        let proved = match (verdict, credentials, hash) {
+        match (verdict, credentials, hash) {
             (Verdict::Right | Verdict::RightButOutdated, Some(known), Some(hash)) => {
                 let kept = if verdict == Verdict::RightButOutdated {
                     self.upgraded(attempt.password.clone()).await
                 } else {
                     None
                 };
-                self.begin_session(
-                    &known.user,
-                    Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash },
-                    &attempt,
-                    now,
-                )
-                .await?
+                let proof = Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash };
+                self.first_step(&known.user, proof, &attempt.place, now).await
             }
             (_, known, _) => {
                 // What was typed is not logged: people type their password into the wrong field.
                 let user = known.map(|known| known.user.id);
                 tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", ?user);
-                None
+                Ok(SignIn::Wrong)
             }
-        };
-        Ok(proved.map_or(SignIn::Wrong, |session| SignIn::Done(Box::new(session))))
+        }
     }
 
     /// The password hashed anew with today's parameters. If nobody has time for it, the next sign-in will.
@@ -77,28 +108,123 @@ impl Accounts {
         self.hashing.hash(password, &*self.rng).await.ok()
     }
 
-    /// In one transaction: the password is still the one that was verified, and the session begins or goes on.
-    /// `None` when it was changed, or its user disabled, while it was being verified.
-    async fn begin_session(
-        &self,
-        user: &User,
-        proof: Proof,
-        attempt: &Attempt<'_>,
-        now: Timestamp,
-    ) -> Result<Option<Session>, Fault> {
-        let present = match attempt.current {
-            Some(id) => self.store.session(id, now).await?,
-            None => None,
-        };
+    /// In one transaction: the password is still the one that was verified, and the session begins or goes on, or the
+    /// sign-in waits for its second step. `Wrong` when the password was changed, or its user disabled, meanwhile.
+    async fn first_step(&self, user: &User, proof: Proof, place: &Place<'_>, now: Timestamp) -> Result<SignIn, Fault> {
+        let proved = Authentication::by_password(now);
+        let is_asked =
+            self.config.second_factor.policy == Policy::Required || !self.factors(user.id, now).await?.is_empty();
+        let present = self.present(place, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_password(user.id, &proof.hash, &proof.kept).await? == Stored::Conflict {
             tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", user = ?Some(user.id));
-            return Ok(None);
+            return Ok(SignIn::Wrong);
         }
+        if is_asked {
+            let step = self.step(user.id, proved, place.browser, now);
+            tx.create_sign_in(&step).await?;
+            tx.commit().await?;
+            return Ok(SignIn::Second(step.id));
+        }
+        let session = self.open_session(&mut tx, (user.id, proved), (present, place), now).await?;
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
+        Ok(SignIn::Done(Box::new(session)))
+    }
+
+    /// Asks somebody who is signed in for the second factor that they have not shown yet.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn raise(&self, session: &Session, browser: &str, now: Timestamp) -> Result<SignInId, Fault> {
+        let step = self.step(session.user, session.authentication.clone(), browser, now);
+        let mut tx = self.store.begin().await?;
+        tx.create_sign_in(&Step { session: Some(session.id), ..step.clone() }).await?;
+        tx.commit().await?;
+        Ok(step.id)
+    }
+
+    pub(super) fn step(&self, user: UserId, proved: Authentication, browser: &str, now: Timestamp) -> Step {
+        Step {
+            id: SignInId::new(random::uuid_v4(&*self.rng)),
+            browser: browser.to_owned(),
+            user,
+            session: None,
+            proved,
+            expires_at: now.plus(SECOND_STEP),
+        }
+    }
+
+    /// The second step: a code of the app, or a recovery code; or the first code of the app that is being set up, where
+    /// there was none.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn second_step(&self, attempt: SecondAttempt<'_>, now: Timestamp) -> Result<SecondStep, Fault> {
+        let place = &attempt.place;
+        // Counted before it is judged.
+        let Some(step) = self.store.try_sign_in(attempt.sign_in, place.browser, now).await? else {
+            return Ok(SecondStep::Gone);
+        };
+        let user = step.user;
+        let present = match step.session {
+            Some(raised) => match self.store.session(raised, now).await? {
+                Some(session) => Some(session),
+                None => return Ok(SecondStep::Gone),
+            },
+            None => self.present(place, now).await?,
+        };
+        let factors = self.factors_and_begun(user, now).await?;
+        let Some(spent) = self.judge(&factors, attempt.code, now)? else { return Ok(refused(user)) };
+        let mut tx = self.store.begin().await?;
+        if tx.confirm_user(user).await? == Stored::Conflict || !tx.finish_sign_in(step.id, now).await? {
+            return Ok(SecondStep::Gone);
+        }
+        let Some(recovery_codes) = self.spend(&mut tx, user, spent, now).await? else { return Ok(refused(user)) };
+        let proved = step.proved.and(Method::OneTimePassword, now);
+        let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
+        Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
+    }
+
+    /// Who waits for their second step, and what they are to set up if they have no app.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn waiting_sign_in(
+        &self,
+        sign_in: SignInId,
+        browser: &str,
+        now: Timestamp,
+    ) -> Result<Option<(User, Option<SetUp>)>, Fault> {
+        let Some(step) = self.store.sign_in(sign_in, browser, now).await? else { return Ok(None) };
+        let Some(user) = self.store.user(step.user).await? else { return Ok(None) };
+        let set_up =
+            if self.factors(user.id, now).await?.is_empty() { Some(self.set_up(&user, now).await?) } else { None };
+        Ok(Some((user, set_up)))
+    }
+
+    /// Who is signed in where somebody signs in.
+    pub(super) async fn present(&self, place: &Place<'_>, now: Timestamp) -> Result<Option<Session>, Fault> {
+        match place.current {
+            Some(id) => self.store.session(id, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The session of whoever has proved who they are: the present one of the same person, renewed, or a new one.
+    pub(super) async fn open_session(
+        &self,
+        tx: &mut Tx,
+        (user, proved): (UserId, Authentication),
+        (present, place): (Option<Session>, &Place<'_>),
+        now: Timestamp,
+    ) -> Result<Session, Fault> {
         let renewed = match present {
             // The same person again: the session goes on, and so do the tokens that hang on it.
-            Some(session) if session.user == user.id => {
-                let renewed = self.renewed(session, now);
+            Some(session) if session.user == user => {
+                let renewed = self.renewed(session, proved.clone(), now);
                 tx.renew_session(&renewed).await?.then_some(renewed)
             }
             // Somebody else: whoever was there is signed out.
@@ -108,22 +234,19 @@ impl Accounts {
             }
             None => None,
         };
-        let session = match renewed {
-            Some(session) => session,
+        match renewed {
+            Some(session) => Ok(session),
             None => {
-                let session = self.new_session(user.id, attempt.device.clone(), now);
+                let session = self.new_session((user, proved), place.device.clone(), now);
                 tx.create_session(&session).await?;
-                session
+                Ok(session)
             }
-        };
-        tx.commit().await?;
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
-        Ok(Some(session))
+        }
     }
 
-    fn renewed(&self, session: Session, now: Timestamp) -> Session {
+    fn renewed(&self, session: Session, authentication: Authentication, now: Timestamp) -> Session {
         Session {
-            authentication: Authentication::by_password(now),
+            authentication,
             seen_at: now,
             idle_expires_at: now.plus(self.config.session.idle_lifetime),
             expires_at: now.plus(self.config.session.absolute_lifetime),
@@ -131,11 +254,11 @@ impl Accounts {
         }
     }
 
-    pub(super) fn new_session(&self, user: UserId, device: String, now: Timestamp) -> Session {
+    fn new_session(&self, (user, authentication): (UserId, Authentication), device: String, now: Timestamp) -> Session {
         Session {
             id: SessionId::new(random::uuid_v4(&*self.rng)),
             user,
-            authentication: Authentication::by_password(now),
+            authentication,
             device,
             created_at: now,
             seen_at: now,
@@ -157,4 +280,9 @@ impl Accounts {
         }
         Ok(())
     }
+}
+
+fn refused(user: UserId) -> SecondStep {
+    tracing::warn!(target: "audit", event = "second_factor", outcome = "refused", %user);
+    SecondStep::Wrong
 }

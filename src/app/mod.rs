@@ -165,6 +165,7 @@ impl App {
         };
         let ((), why) = tokio::try_join!(serving, stopping)?;
         self.stop().await;
+        tracing::info!("stopped");
         why
     }
 

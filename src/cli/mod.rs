@@ -52,7 +52,7 @@ struct Place {
     /// postgres://… or sqlite:FILE. With a password in it, better set as GRANTOR__DATABASE__URL.
     #[arg(long, global = true, value_name = "URL", help_heading = "Where the data is")]
     database: Option<String>,
-    /// Where the embedded database and the generated key ring are. [default: ./data]
+    /// Where the embedded database and the generated key ring are. [default: ./data; the demo's is thrown away]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Where the data is")]
     data_dir: Option<PathBuf>,
 }

@@ -25,6 +25,7 @@ pub mod refresh;
 pub mod registration;
 pub mod scopes;
 pub mod seal;
+pub mod second_factor;
 mod section;
 pub mod security;
 pub mod server;
@@ -57,6 +58,7 @@ pub use refresh::Refresh;
 pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
 pub use seal::Seal;
+pub use second_factor::SecondFactor;
 pub use security::Security;
 pub use server::Server;
 pub use session::Session;
@@ -81,6 +83,7 @@ pub struct Config {
     pub device: Device,
     pub scopes: Scopes,
     pub session: Session,
+    pub second_factor: SecondFactor,
     pub password: Password,
     pub keys: Keys,
     pub security: Security,
@@ -151,6 +154,7 @@ impl Config {
             device: reader.section("device"),
             scopes: reader.section("scopes"),
             session: reader.section("session"),
+            second_factor: reader.section("second_factor"),
             password: reader.section("password"),
             keys: reader.section("keys"),
             security: reader.section("security"),

@@ -16,11 +16,18 @@ pub struct Session {
     /// How long a session lasts in all.
     #[serde(deserialize_with = "duration::deserialize")]
     pub absolute_lifetime: Duration,
+    /// How long after proving who they are somebody may change what proves it (ASVS 7.5.1).
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub fresh_for: Duration,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { idle_lifetime: duration::days(1), absolute_lifetime: duration::days(14) }
+        Self {
+            idle_lifetime: duration::days(1),
+            absolute_lifetime: duration::days(14),
+            fresh_for: Duration::from_mins(10),
+        }
     }
 }
 
@@ -29,6 +36,7 @@ impl Section for Session {
         let lifetimes = Duration::from_mins(1)..=duration::days(365);
         found.duration("idle_lifetime", self.idle_lifetime, lifetimes.clone());
         found.duration("absolute_lifetime", self.absolute_lifetime, lifetimes);
+        found.duration("fresh_for", self.fresh_for, Duration::from_mins(1)..=duration::days(1));
         if self.idle_lifetime > self.absolute_lifetime {
             found.refuse("idle_lifetime", "must not be longer than session.absolute_lifetime");
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::sync::Cache;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::client_secret;
@@ -12,7 +14,7 @@ use crate::crypto::jwk::JwkError;
 use crate::crypto::jws::{JwsError, Unverified};
 use crate::crypto::{Authorities, JwkSet, KeyRing, PeerCertificate, PublicKey, Random, certificate, hash};
 use crate::outgoing::{Documents, Kind, Outgoing, OutgoingError};
-use crate::types::{Client, ClientMetadata, Fault, KeyEncryption, Timestamp};
+use crate::types::{Client, ClientId, ClientMetadata, Fault, KeyEncryption, Timestamp};
 
 /// Why a client's signature does not count: words for its developer, but for `Fetch`, which goes to our log alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +31,14 @@ pub enum ClientKeysError {
     NotFor(KeyEncryption),
 }
 
+/// Sets that are remembered; who comes besides has its own parsed each time.
+const MOST_REGISTERED: u64 = 10_000;
+
 /// The keys of all clients; those that clients publish themselves are remembered for a while.
 pub struct ClientKeys {
     published: Documents<JwkSet>,
+    /// Sets that are registered, each parsed once, beside what it was parsed from.
+    registered: Cache<ClientId, Arc<(Value, Arc<JwkSet>)>>,
     ring: Arc<KeyRing>,
     authorities: Option<Authorities>,
 }
@@ -42,7 +49,7 @@ impl ClientKeys {
     pub fn new(outgoing: Outgoing, life: Duration, ring: Arc<KeyRing>, authorities: Option<Authorities>) -> Self {
         // Many servers do not know the type of a JWK Set (RFC 7517 §8.5).
         let kind = Kind { media_types: &[], life, read: |body| JwkSet::published(body).map_err(|why| why.to_string()) };
-        Self { published: Documents::new(outgoing, kind), ring, authorities }
+        Self { published: Documents::new(outgoing, kind), registered: Cache::new(MOST_REGISTERED), ring, authorities }
     }
 
     /// The keys of a client: registered, or fetched if they must be.
@@ -51,10 +58,20 @@ impl ClientKeys {
     /// When it has none, or they cannot be had.
     pub async fn of(&self, client: &Client, now: Timestamp) -> Result<Arc<JwkSet>, ClientKeysError> {
         match (&client.metadata.jwks, &client.metadata.jwks_uri) {
-            (Some(jwks), _) => Ok(Arc::new(JwkSet::from_value(jwks)?)),
+            (Some(jwks), _) => Ok(self.registered(&client.id, jwks)?),
             (None, Some(uri)) => Ok(self.published.get(uri, now).await?),
             (None, None) => Err(ClientKeysError::None),
         }
+    }
+
+    fn registered(&self, id: &ClientId, jwks: &Value) -> Result<Arc<JwkSet>, JwkError> {
+        // Whatever changed it, on whichever node: what was parsed is compared, which costs less than to parse it.
+        if let Some(known) = self.registered.get(id).filter(|known| known.0 == *jwks) {
+            return Ok(known.1.clone());
+        }
+        let keys = Arc::new(JwkSet::from_value(jwks)?);
+        self.registered.insert(id.clone(), Arc::new((jwks.clone(), keys.clone())));
+        Ok(keys)
     }
 
     /// The key that something is encrypted to. As in `verify`, it is looked for in a newer set too.

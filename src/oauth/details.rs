@@ -108,6 +108,19 @@ pub fn narrowed(
     Err(invalid_authorization_details(why))
 }
 
+/// What of it a person need not be asked about again once they have allowed it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn memorable(cx: &Context, details: &AuthorizationDetails) -> Result<AuthorizationDetails, Fault> {
+    let mut details = details.clone();
+    if !details.is_empty() {
+        let known = cx.store.authorization_types().await?;
+        details.retain(|detail| known.get(detail.kind()).is_some_and(|kind| !kind.each_time));
+    }
+    Ok(details)
+}
+
 /// What of it a token for these places says (RFC 9396 §9.1: "filtered to the specific audience"): objects whose type
 /// belongs to one of them, or to no resource at all, and is still as it was granted, for this client too (ASVS 10.4.11).
 ///

@@ -214,14 +214,13 @@ pub async fn question(cx: &Context, id: GrantId, browser: &str) -> Result<Option
 /// When the database is away.
 pub async fn allow(cx: &Context, question: &Question, session: &Session) -> Result<bool, Fault> {
     let grant = new_grant(cx, question, session);
+    let memorable = details::memorable(cx, &grant.terms.details).await?;
     let mut tx = cx.store.begin().await?;
     if !tx.decide_device(grant.id, &question.browser, Decision::Allowed, cx.now).await? {
         return Ok(false);
     }
     tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
-    if !grant.terms.details.is_empty() {
-        tx.remember_details(grant.user, &grant.client, &grant.terms.details).await?;
-    }
+    tx.remember_details(grant.user, &grant.client, &memorable).await?;
     tx.create_grant(&grant).await?;
     tx.commit().await?;
     tracing::info!(target: "audit", event = "device_code", outcome = "allowed",

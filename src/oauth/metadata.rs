@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, client_auth, profile, scope};
 use crate::config::registration::Mode;
-use crate::types::authentication::ACR_SINGLE_FACTOR;
+use crate::types::authentication::ACR_VALUES;
 use crate::types::user::CLAIMS_OF_SCOPE;
 use crate::types::{Algorithm, AuthMethod, ContentEncryption, GrantType, KeyEncryption, ResponseMode, SubjectType};
 
@@ -153,7 +153,7 @@ fn people(cx: &Context) -> Value {
         "userinfo_signing_alg_values_supported": signing_algorithms(cx),
         "userinfo_encryption_alg_values_supported": KeyEncryption::ALL.map(KeyEncryption::as_str),
         "userinfo_encryption_enc_values_supported": ContentEncryption::ALL.map(ContentEncryption::as_str),
-        "acr_values_supported": [ACR_SINGLE_FACTOR],
+        "acr_values_supported": ACR_VALUES,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "display_values_supported": ["page"],
         // What the pages are written in.

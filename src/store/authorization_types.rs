@@ -16,6 +16,7 @@ row!(
         schema: String,
         description: String,
         resource: Option<String>,
+        each_time: bool,
         created_at: i64,
         updated_at: i64,
     }
@@ -31,6 +32,7 @@ impl TryFrom<TypeRow> for AuthorizationType {
             schema: Schema::compile(schema).map_err(Fault::because)?,
             description: row.description.parse().map_err(Fault::because)?,
             resource: row.resource.map(|uri| uri.parse().map_err(Fault::because)).transpose()?,
+            each_time: row.each_time,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
         })
@@ -62,7 +64,7 @@ impl Store {
     }
 
     async fn read_authorization_types(&self) -> Result<Arc<AuthorizationTypes>, Fault> {
-        const SELECT: &str = "SELECT name, schema, description, resource, created_at, updated_at
+        const SELECT: &str = "SELECT name, schema, description, resource, each_time, created_at, updated_at
             FROM authorization_types ORDER BY name";
         let cache = &self.caches().authorization_types;
         let epoch = cache.epoch();
@@ -76,13 +78,14 @@ impl Store {
 impl Tx {
     pub async fn insert_authorization_type(&mut self, kind: &AuthorizationType) -> Result<Stored, Fault> {
         const INSERT: &str = "INSERT INTO authorization_types
-            (name, schema, description, resource, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING";
+            (name, schema, description, resource, each_time, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
         let rows = on!(self.on(), db => query(INSERT)
             .bind(kind.name.as_str())
             .bind(kind.schema.document().to_string())
             .bind(kind.description.as_str())
             .bind(kind.resource.as_ref().map(|uri| uri.as_str()))
+            .bind(kind.each_time)
             .bind(kind.created_at.micros())
             .bind(kind.updated_at.micros())
             .execute(db)
@@ -98,7 +101,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<Stored, Fault> {
         const UPDATE: &str = "UPDATE authorization_types SET schema = $3, description = $4, resource = $5,
-                updated_at = $6
+                each_time = $6, updated_at = $7
             WHERE name = $1 AND updated_at = $2";
         // Each writing has a time of its own, so that none passes for the one before.
         let written_at = now.max(kind.updated_at.plus(Duration::from_micros(1)));
@@ -108,6 +111,7 @@ impl Tx {
             .bind(kind.schema.document().to_string())
             .bind(kind.description.as_str())
             .bind(kind.resource.as_ref().map(|uri| uri.as_str()))
+            .bind(kind.each_time)
             .bind(written_at.micros())
             .execute(db)
             .await?

@@ -55,6 +55,10 @@ impl Store {
             WHERE secret_hash IN (SELECT secret_hash FROM links WHERE expires_at < $1 LIMIT $2)";
         const REPLAYS: &str = "DELETE FROM replays
             WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
+        const SIGN_INS: &str = "DELETE FROM sign_ins
+            WHERE id IN (SELECT id FROM sign_ins WHERE expires_at < $1 LIMIT $2)";
+        const FACTORS: &str = "DELETE FROM factors
+            WHERE id IN (SELECT id FROM factors WHERE confirmed_at IS NULL AND created_at < $1 LIMIT $2)";
         const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
             WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
         // Who was used once is never looked at again.
@@ -75,6 +79,9 @@ impl Store {
             (OUTBOX, now),
             (LINKS, now),
             (REPLAYS, now),
+            (SIGN_INS, now),
+            // What was begun to be set up and never was.
+            (FACTORS, now.minus(KEPT)),
             (REGISTRATION_TOKENS, now),
             (USED_CLIENTS, now),
         ];

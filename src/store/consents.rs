@@ -146,6 +146,9 @@ impl Tx {
     ) -> Result<(), Fault> {
         const SELECT: &str = "SELECT details FROM consents WHERE user_id = $1 AND client_id = $2";
         const UPDATE: &str = "UPDATE consents SET details = $3 WHERE user_id = $1 AND client_id = $2";
+        if details.is_empty() {
+            return Ok(());
+        }
         let (known,): (String,) = on!(self.on(), db => query_as(SELECT)
             .bind(user.to_string()).bind(client.as_str()).fetch_one(db).await?);
         let known = serde_json::from_str(&known).map_err(Fault::internal)?;

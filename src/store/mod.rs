@@ -12,6 +12,7 @@
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
+//! | `factors`, `sign_ins` | second factors, and sign-ins that wait for one |
 //! | `registration_tokens` | who may register clients |
 //! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
 //! | `cleanup` | takes away what has expired |
@@ -25,6 +26,7 @@ mod clients;
 mod consents;
 mod database;
 mod device;
+mod factors;
 mod grants;
 mod keys;
 mod lines;
@@ -40,6 +42,7 @@ mod replays;
 mod resources;
 mod secrets;
 mod sessions;
+mod sign_ins;
 mod users;
 mod writer;
 

@@ -292,6 +292,7 @@ impl Tx {
             .bind(id_or_none(kept))
             .fetch_all(db)
             .await?);
+        self.forget_sign_ins_of(user).await?;
         Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }
 }

@@ -184,6 +184,10 @@ impl Tx {
             .execute(db)
             .await?
             .rows_affected());
+        if rows == 1 {
+            // Those for which the old password was proved.
+            self.forget_sign_ins_of(id).await?;
+        }
         Ok(Stored::from_rows(rows))
     }
 
@@ -225,6 +229,13 @@ impl Tx {
             WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL";
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(id.to_string()).bind(verified).bind(kept).execute(db).await?.rows_affected());
+        Ok(Stored::from_rows(rows))
+    }
+
+    /// Confirms that a user may sign in. As after `confirm_password`, nobody disables them until this transaction ends.
+    pub async fn confirm_user(&mut self, id: UserId) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NULL";
+        let rows = on!(self.on(), db => query(UPDATE).bind(id.to_string()).execute(db).await?.rows_affected());
         Ok(Stored::from_rows(rows))
     }
 
@@ -274,6 +285,7 @@ impl Tx {
             for statement in [SESSIONS, CONSENTS, GRANTS] {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
+            self.delete_factors_of(id).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }
         Ok(Stored::from_rows(rows))

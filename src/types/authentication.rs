@@ -9,7 +9,7 @@ use super::Timestamp;
 pub struct Authentication {
     /// `auth_time`.
     pub at: Timestamp,
-    /// `amr`: the methods used (RFC 8176).
+    /// What was proved, each once.
     pub methods: Vec<Method>,
 }
 
@@ -18,18 +18,64 @@ pub struct Authentication {
 pub enum Method {
     #[serde(rename = "pwd")]
     Password,
+    /// A code of an authenticator app, or a recovery code: either works once.
+    #[serde(rename = "otp")]
+    OneTimePassword,
+    /// Said of several factors together, and never stored.
+    #[serde(rename = "mfa")]
+    MultipleFactors,
 }
 
 /// `acr` of an authentication by one factor. "0" would say less than is true (OpenID Connect Core §2).
 pub const ACR_SINGLE_FACTOR: &str = "1";
+/// `acr` of an authentication by two factors: what somebody knows, and what they have.
+pub const ACR_MULTIPLE_FACTORS: &str = "2";
+
+/// All of them, the weakest first.
+pub const ACR_VALUES: [&str; 2] = [ACR_SINGLE_FACTOR, ACR_MULTIPLE_FACTORS];
 
 impl Authentication {
     pub fn by_password(at: Timestamp) -> Self {
         Self { at, methods: vec![Method::Password] }
     }
 
+    /// The same with another factor, which was proved just now.
+    pub fn and(mut self, method: Method, at: Timestamp) -> Self {
+        if !self.methods.contains(&method) {
+            self.methods.push(method);
+        }
+        Self { at, methods: self.methods }
+    }
+
+    pub fn has_two_factors(&self) -> bool {
+        self.methods.len() > 1
+    }
+
     /// The authentication context class that the methods amount to.
     pub fn acr(&self) -> &'static str {
-        ACR_SINGLE_FACTOR
+        if self.has_two_factors() { ACR_MULTIPLE_FACTORS } else { ACR_SINGLE_FACTOR }
+    }
+
+    /// `amr`: the methods, and that they are several (RFC 8176 §2).
+    pub fn amr(&self) -> Vec<Method> {
+        let several = self.has_two_factors().then_some(Method::MultipleFactors);
+        self.methods.iter().copied().chain(several).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_factors_are_told_and_one_proved_twice_is_one() {
+        let (then, now) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let one = Authentication::by_password(then);
+        assert_eq!((one.acr(), one.amr()), ("1", vec![Method::Password]));
+        let again = one.clone().and(Method::Password, now);
+        assert_eq!((again.acr(), again.at), ("1", now));
+        let both = one.and(Method::OneTimePassword, now);
+        let amr = serde_json::to_string(&both.amr()).unwrap();
+        assert_eq!((both.acr(), amr.as_str()), ("2", r#"["pwd","otp","mfa"]"#));
     }
 }

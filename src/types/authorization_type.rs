@@ -18,6 +18,8 @@ pub struct AuthorizationType {
     pub description: Wording,
     /// The resource to which it belongs: its objects stand in tokens for that alone.
     pub resource: Option<ResourceUri>,
+    /// Whether a person is asked at every request, as about a payment: what they allowed once is not remembered.
+    pub each_time: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -289,6 +291,7 @@ mod tests {
             schema: Schema::compile(schema).unwrap(),
             description: description.parse().unwrap(),
             resource: None,
+            each_time: false,
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
         };

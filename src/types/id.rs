@@ -69,6 +69,15 @@ uuid_id!(
     TokenId
 );
 
+uuid_id!(
+    /// A second factor of a user, one row of `factors`.
+    FactorId
+);
+uuid_id!(
+    /// A sign-in of which the first step is done. It is bound to its browser, so it proves nothing by itself.
+    SignInId
+);
+
 impl TokenId {
     /// Milliseconds since the epoch at which the token was minted (RFC 9562 §5.7).
     pub fn minted_millis(self) -> i64 {

@@ -117,7 +117,9 @@ impl FromStr for RedirectUri {
         if text.len() > 2_048 || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(format!("redirect URI {text:?} must be at most 2048 visible ASCII characters"));
         }
-        let url = Url::parse(text).map_err(|why| format!("redirect URI {text:?} is not an absolute URI: {why}"))?;
+        let url = Url::parse(text).map_err(|why| {
+            format!("redirect URI {text:?} is not an absolute URI, such as https://app.example/callback: {why}")
+        })?;
         // RFC 6749 §3.1.2
         if text.contains('#') {
             return Err(format!("redirect URI {text:?} must not have a fragment"));
@@ -135,6 +137,11 @@ impl FromStr for RedirectUri {
             "https" | "http" => {
                 Err(format!("redirect URI {text:?} must use https; http is for 127.0.0.1, [::1] and localhost alone"))
             }
+            // What is meant is a host and its port, and what was written is a scheme.
+            scheme if is_host_and_port(scheme, url.path()) => {
+                let web = if scheme == "localhost" { "http" } else { "https" };
+                Err(format!("redirect URI {text:?} has no scheme; write {web}://{text}"))
+            }
             // RFC 8252 §7.1: a reversed domain name; this keeps javascript:, data: and their like out.
             scheme if scheme.contains('.') && text.starts_with(scheme) => Ok(Self(text.into())),
             scheme => Err(format!(
@@ -142,6 +149,11 @@ impl FromStr for RedirectUri {
             )),
         }
     }
+}
+
+fn is_host_and_port(scheme: &str, path: &str) -> bool {
+    let port = path.split('/').next().unwrap_or_default();
+    (scheme == "localhost" || scheme.contains('.')) && port.parse::<u16>().is_ok()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -211,6 +223,19 @@ mod tests {
             "https://app.example/\0",
         ] {
             assert!(bad.parse::<RedirectUri>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whoever_forgets_the_scheme_is_told_what_to_write() {
+        for (bad, words) in [
+            ("localhost:8080/cb", "write http://localhost:8080/cb"),
+            ("app.example:8443/cb", "write https://app.example:8443/cb"),
+            ("127.0.0.1:8080/cb", "such as https://app.example/callback"),
+            ("app.example/cb", "such as https://app.example/callback"),
+        ] {
+            let refused = bad.parse::<RedirectUri>().unwrap_err();
+            assert!(refused.contains(words), "{refused}");
         }
     }
 

@@ -61,7 +61,7 @@ pub fn protected<T: IntoResponse>(cx: &Context, outcome: Result<T, Error>, schem
     if scheme == Scheme::Dpop {
         return challenged(outcome, &format!("{}, ", dpop_challenge(cx)));
     }
-    let mut response = challenged(outcome, "Bearer ");
+    let mut response = challenged(outcome, &format!("Bearer {}, ", resource_metadata(cx)));
     if response.status() == StatusCode::UNAUTHORIZED {
         offer_dpop(cx, &mut response);
     }
@@ -93,7 +93,8 @@ fn challenged<T: IntoResponse>(outcome: Result<T, Error>, challenge: &str) -> Re
 
 /// RFC 6750 §3.1: who shows no token at all is not told an error.
 pub fn no_token(cx: &Context) -> Response {
-    let mut response = (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
+    let challenge = format!("Bearer {}", resource_metadata(cx));
+    let mut response = (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     offer_dpop(cx, &mut response);
     response
 }
@@ -109,7 +110,14 @@ fn offer_dpop(cx: &Context, response: &mut Response) {
 fn dpop_challenge(cx: &Context) -> String {
     let algorithms = profile::algorithms_of_all(&cx.config);
     let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
-    format!("DPoP algs=\"{}\"", names.join(" "))
+    format!("DPoP algs=\"{}\", {}", names.join(" "), resource_metadata(cx))
+}
+
+/// RFC 9728 §5.1: where it is said who issues tokens for what is protected here.
+fn resource_metadata(cx: &Context) -> String {
+    let issuer = &cx.config.server.issuer;
+    let origin = issuer.as_str().strip_suffix(issuer.path()).unwrap_or(issuer.as_str());
+    format!("resource_metadata=\"{origin}/.well-known/oauth-protected-resource{}\"", issuer.path())
 }
 
 /// Gives whoever proves possession the nonce of their next proof (RFC 9449 §8.2), where one is asked for.

@@ -24,6 +24,9 @@ pub struct Create {
     /// The registered resource to which it belongs: its objects stand in tokens for that alone.
     #[arg(long, value_name = "URI")]
     resource: Option<ResourceUri>,
+    /// Ask people at every request, as about a payment. Without it, what they allowed once is not asked again.
+    #[arg(long)]
+    each_time: bool,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -38,6 +41,9 @@ pub struct Update {
     description: Option<Wording>,
     #[arg(long, value_name = "URI")]
     resource: Option<ResourceUri>,
+    /// Whether people are asked at every request.
+    #[arg(long, value_name = "BOOL")]
+    each_time: Option<bool>,
     /// What to set back to nothing.
     #[arg(long, value_name = "SETTING", conflicts_with = "resource")]
     clear: Option<Clear>,
@@ -59,6 +65,7 @@ impl Create {
             schema: read(&self.schema)?,
             description: self.description,
             resource: self.resource,
+            each_time: self.each_time,
             created_at: now,
             updated_at: now,
         };
@@ -81,6 +88,7 @@ impl Update {
         if let Some(description) = self.description {
             kind.description = description;
         }
+        kind.each_time = self.each_time.unwrap_or(kind.each_time);
         match self.clear {
             Some(Clear::Resource) => kind.resource = None,
             None => kind.resource = self.resource.or(kind.resource),

@@ -72,6 +72,9 @@ impl Create {
             return output::json(&document(&client, made.as_ref())?);
         }
         let mut text = report(&format!("Registered {}.", client.metadata.client_name), &client, made.as_ref());
+        if self.settings.says_nothing_of_grants() && client.may_use(GrantType::ClientCredentials) {
+            text += "\nIt acts for itself alone (client_credentials). For people to sign in to it, it needs a --redirect-uri.\n";
+        }
         if client.metadata.scope.is_empty() && !client.metadata.grant_types.is_empty() {
             let example =
                 if client.may_use(GrantType::AuthorizationCode) { "openid profile email" } else { "notes:read" };

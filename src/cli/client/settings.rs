@@ -63,6 +63,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether it was left to us by which grants the client gets its tokens.
+    pub fn says_nothing_of_grants(&self) -> bool {
+        self.grant_types.is_empty() && !self.members.iter().any(|(name, _)| name == "grant_types")
+    }
+
     /// Puts what was given in the place of what is there.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub enum Command {
     SetPassword(password::SetPassword),
     /// Send or print a link with which a user chooses a new password.
     ResetPassword(reset_password::ResetPassword),
+    /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
+    RemoveSecondFactor(Named),
     /// Refuse a user from now on, and end their sessions, grants and tokens.
     Disable(Named),
     /// Let a disabled user back in. What was ended stays ended.
@@ -95,6 +97,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::Update(update) => update.run(admin).await,
         Command::SetPassword(set) => set.run(admin).await,
         Command::ResetPassword(reset) => reset.run(admin).await,
+        Command::RemoveSecondFactor(Named { user }) => state::remove_second_factor(admin, &user).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,
         Command::Enable(Named { user }) => state::enable(admin, &user).await,
         Command::Delete(Named { user }) => state::delete(admin, &user).await,

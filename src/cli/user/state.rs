@@ -1,4 +1,4 @@
-//! `grantor user disable`, `enable` and `delete`. Nothing is asked, so that scripts can say it; what was done is told.
+//! `grantor user disable`, `enable`, `delete` and `remove-second-factor`. Nothing is asked, so that scripts can say it; what was done is told.
 
 use crate::cli::Admin;
 use crate::store::Stored;
@@ -31,4 +31,19 @@ pub async fn delete(admin: &Admin, named: &str) -> anyhow::Result<String> {
     }
     tx.commit().await?;
     Ok(format!("Deleted {} ({}), with all that was theirs. Their tokens are ended.\n", user.username, user.id))
+}
+
+/// ASVS 6.5.6: every factor can be removed by an administrator.
+pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<String> {
+    let user = admin.user(named).await?;
+    let mut tx = admin.store.begin().await?;
+    let removed = tx.delete_factors_of(user.id).await?;
+    tx.commit().await?;
+    if removed == 0 {
+        return Ok(format!("{} has no second factor.\n", user.username));
+    }
+    Ok(format!(
+        "Removed the second factor of {}, and the recovery codes. They sign in by password alone.\n",
+        user.username
+    ))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::oauth::error::{OAuthError, invalid_request, unmet_authentication_requirements};
-use crate::types::authentication::ACR_SINGLE_FACTOR;
+use super::strength::{self, Strength};
+use crate::oauth::error::{OAuthError, invalid_request};
 use crate::types::{ClaimsRequest, Client, Params, Subject, json, user};
 
 /// What of it must hold, and what is wished for.
@@ -13,6 +13,8 @@ pub struct Claims {
     pub asked: ClaimsRequest,
     /// Who alone may sign in.
     sub: Option<Vec<Value>>,
+    /// How strongly they must have proved who they are, if it says so.
+    pub(super) strength: Option<Strength>,
 }
 
 impl Claims {
@@ -39,10 +41,9 @@ pub fn read(client: &Client, params: &Params) -> Result<Claims, OAuthError> {
     for (name, wish) in id_token.into_iter().chain(userinfo).flatten() {
         let wish = Wish::read(name, wish)?;
         match name.as_str() {
-            // §5.5.1.1: an essential `acr` that cannot be had is a failed attempt.
-            "acr" if wish.essential && wish.values.as_ref().is_some_and(|values| !values.iter().any(is_reachable)) => {
-                let why = "no sign-in here has an acr that the claims parameter asks for";
-                return Err(unmet_authentication_requirements(why));
+            "acr" => {
+                let strength = strength::of_claim(wish.essential, wish.values.as_deref())?;
+                claims.strength = claims.strength.max(Some(strength));
             }
             "sub" => claims.sub = claims.sub.or(wish.values),
             _ => {}
@@ -50,10 +51,6 @@ pub fn read(client: &Client, params: &Params) -> Result<Claims, OAuthError> {
     }
     claims.asked = ClaimsRequest { id_token: names(client, id_token), userinfo: names(client, userinfo) };
     Ok(claims)
-}
-
-fn is_reachable(acr: &Value) -> bool {
-    acr.as_str() == Some(ACR_SINGLE_FACTOR)
 }
 
 /// What is asked for in one of the two places.

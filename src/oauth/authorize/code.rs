@@ -6,7 +6,7 @@ use super::{Answer, Validated, Visit};
 use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
 use crate::oauth::scope::OFFLINE_ACCESS;
-use crate::oauth::{Context, Error, client_documents, profile};
+use crate::oauth::{Context, Error, client_documents, details, profile};
 use crate::store::{NewGrant, PendingRequest, Tx};
 use crate::types::{Fault, GrantId, GrantType, Session, Terms};
 
@@ -53,6 +53,7 @@ pub(super) async fn issue(
         cx.store.create_grant(&grant).await?;
         return Ok(code.into_answer());
     }
+    let memorable = details::memorable(cx, &grant.terms.details).await?;
     let mut tx = cx.store.begin().await?;
     spend_both(&mut tx, visit.pending, pushed).await?;
     if unkept {
@@ -60,9 +61,7 @@ pub(super) async fn issue(
     }
     if visit.allowed {
         tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
-        if !grant.terms.details.is_empty() {
-            tx.remember_details(grant.user, &grant.client, &grant.terms.details).await?;
-        }
+        tx.remember_details(grant.user, &grant.client, &memorable).await?;
     } else if implied {
         tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
     }

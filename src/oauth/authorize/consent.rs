@@ -1,8 +1,8 @@
 //! Step 5: did they allow it?
 
 use super::{NeedConsent, Source, Step, Validated, Visit};
-use crate::oauth::Context;
 use crate::oauth::error::{OAuthError, consent_required, interaction_required, login_required};
+use crate::oauth::{Context, details};
 use crate::store::Consent;
 use crate::types::redirect_uri::Destination;
 use crate::types::{Fault, Session};
@@ -47,6 +47,10 @@ async fn must_ask(
     }
     if client.metadata.skip_consent {
         return Ok(None);
+    }
+    // A payment that was allowed once is not allowed twice.
+    if details::memorable(cx, &request.details).await?.len() < request.details.len() {
+        return Ok(Some(consent_required("the user must be asked each time about what is asked for in particular")));
     }
     let consent = match source {
         Source::Memory => cx.store.remembered_consent(session.user, &client.id).await?,

@@ -4,7 +4,7 @@
 //!    `refer`: where the parameters are that count: sent ahead, or in an `object` that the client signed;
 //! 2. `target`: where the answer goes: a `RedirectTarget` exists only for a registered URI;
 //! 3. `request`: what is asked for;
-//! 4. `session`: who is there, and is their sign-in fresh enough;
+//! 4. `session`: who is there, and is their sign-in fresh enough, and by `strength` strong enough;
 //! 5. `consent`: did they allow it;
 //! 6. `code`: the grant is written, and the code goes out; `response` signs the answer where that is asked.
 
@@ -17,6 +17,7 @@ mod refer;
 mod request;
 mod response;
 mod session;
+mod strength;
 mod target;
 
 use std::net::IpAddr;
@@ -85,6 +86,8 @@ pub enum Step {
     /// The client is told that it cannot be done.
     Refuse(OAuthError),
     NeedSignIn(NeedSignIn),
+    /// Who is signed in must show a second factor.
+    NeedSecondFactor(Box<Session>),
     /// Which of the accounts? One is signed in; another may be.
     NeedAccount(Box<(Session, User)>),
     NeedConsent(Box<NeedConsent>),
@@ -103,7 +106,7 @@ pub struct NeedConsent {
 
 /// The parameters that steps 1 to 3 read again when a request goes on that has waited. `id_token_hint` is not among
 /// them: what it proved is kept in its place.
-pub const KEPT: [&str; 16] = [
+pub const KEPT: [&str; 17] = [
     "client_id",
     "redirect_uri",
     "response_mode",
@@ -118,6 +121,7 @@ pub const KEPT: [&str; 16] = [
     "nonce",
     "prompt",
     "max_age",
+    "acr_values",
     "login_hint",
     "claims",
 ];

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::claims::{self, Claims};
+use super::strength::{self, Strength};
 use crate::oauth::error::{
     OAuthError, invalid_request, invalid_request_uri, registration_not_supported, request_uri_not_supported,
     unauthorized_client, unsupported_response_type,
@@ -32,6 +33,8 @@ pub struct AuthorizationRequest {
     /// Who the `id_token_hint` says is expected.
     pub hint: Option<Hint>,
     pub claims: Claims,
+    /// How strongly the person must have proved who they are.
+    pub strength: Strength,
     /// Where its tokens may be used (RFC 8707 §2.1).
     pub resources: Vec<String>,
     /// What they are good for in particular (RFC 9396 §3).
@@ -92,6 +95,8 @@ pub(super) fn read(
     }
 
     let scope = granted_scope(cx, client, params)?;
+    // OpenID Connect Core §5.5 is for its own requests.
+    let claims = if scope.contains(OPENID) { claims::read(client, params)? } else { Claims::default() };
     Ok(AuthorizationRequest {
         code_challenge: code_challenge(cx, client, &scope, params)?,
         sender_key: dpop::code_binding(params)?,
@@ -101,8 +106,8 @@ pub(super) fn read(
         max_age: max_age(params)?.or(client.metadata.default_max_age),
         login_hint: params.get("login_hint").map(short("login_hint")).transpose()?,
         hint: id_token_hint(cx, client, params, kept)?,
-        // OpenID Connect Core §5.5 is for its own requests.
-        claims: if scope.contains(OPENID) { claims::read(client, params)? } else { Claims::default() },
+        strength: strength::read(cx, client, params, claims.strength),
+        claims,
         resources: Vec::new(),
         details: AuthorizationDetails::default(),
         scope,

@@ -1,6 +1,6 @@
 //! Step 4: who is there, and did they prove it recently enough?
 
-use super::{NeedSignIn, Source, Step, Validated, Visit};
+use super::{NeedSignIn, Source, Step, Validated, Visit, strength};
 use crate::oauth::Context;
 use crate::oauth::error::login_required;
 use crate::types::{Fault, Session, User};
@@ -46,6 +46,9 @@ pub(super) async fn find(
     let too_old = request.max_age.is_some_and(|max_age| cx.now.since(session.authentication.at) > max_age);
     if (request.prompt.login || too_old) && !just_now {
         return Ok(sign_in(validated, cx.store.user(session.user).await?));
+    }
+    if let Some(step) = strength::missing(cx, validated, &session).await? {
+        return Ok(Found::Missing(step));
     }
     cx.store.use_session(&session, cx.config.session.idle_lifetime, cx.now);
     Ok(Found::Fresh(session))

@@ -109,7 +109,7 @@ pub(super) fn for_grant(
             sid: (!grant.offline).then_some(grant.session),
             auth_time: Some(grant.authentication.at.secs()),
             acr: Some(grant.authentication.acr().to_owned()),
-            amr: grant.authentication.methods.clone(),
+            amr: grant.authentication.amr(),
             groups: right("groups"),
             roles: right("roles"),
             entitlements: right("entitlements"),

@@ -54,7 +54,7 @@ pub(super) fn sign(
         // OpenID Connect Core §12.2: a refreshed ID token "SHOULD NOT have a nonce Claim".
         nonce: grant.nonce.clone().filter(|_| first),
         acr: grant.authentication.acr().to_owned(),
-        amr: grant.authentication.methods.clone(),
+        amr: grant.authentication.amr(),
         sid: grant.session,
         at_hash: hash::half_hash_base64url(algorithm, access_token),
         named,

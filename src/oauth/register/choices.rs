@@ -7,7 +7,7 @@ use crate::oauth::error::{OAuthError, invalid_client_metadata};
 use crate::oauth::{Context, metadata};
 
 /// The list that a client offers, which has the name of the one in our metadata, and the member that is chosen of it.
-const CHOICES: [(&str, &str); 11] = [
+const CHOICES: [(&str, &str); 16] = [
     ("subject_types_supported", "subject_type"),
     ("token_endpoint_auth_methods_supported", "token_endpoint_auth_method"),
     ("token_endpoint_auth_signing_alg_values_supported", "token_endpoint_auth_signing_alg"),
@@ -19,6 +19,11 @@ const CHOICES: [(&str, &str); 11] = [
     ("userinfo_encryption_enc_values_supported", "userinfo_encrypted_response_enc"),
     ("request_object_signing_alg_values_supported", "request_object_signing_alg"),
     ("authorization_signing_alg_values_supported", "authorization_signed_response_alg"),
+    ("authorization_encryption_alg_values_supported", "authorization_encrypted_response_alg"),
+    ("authorization_encryption_enc_values_supported", "authorization_encrypted_response_enc"),
+    ("introspection_signing_alg_values_supported", "introspection_signed_response_alg"),
+    ("introspection_encryption_alg_values_supported", "introspection_encrypted_response_alg"),
+    ("introspection_encryption_enc_values_supported", "introspection_encrypted_response_enc"),
 ];
 
 /// Those that every client has, said or not. Of the others, one that is not said is not wanted.

@@ -15,7 +15,7 @@ use crate::types::{ClientMetadata, GrantType, RedirectUri, Scope};
 
 /// Members that a client sets itself, and those that it would count on: a member that `ClientMetadata` does not have is
 /// refused. What is not here is ignored, such as what only an administrator sets.
-const MEMBERS: [&str; 48] = [
+const MEMBERS: [&str; 49] = [
     "application_type",
     "authorization_details_types",
     "authorization_encrypted_response_alg",
@@ -26,6 +26,7 @@ const MEMBERS: [&str; 48] = [
     "client_name",
     "client_uri",
     "contacts",
+    "default_acr_values",
     "default_max_age",
     "dpop_bound_access_tokens",
     "frontchannel_logout_session_required",
@@ -140,8 +141,8 @@ fn grant_types(members: &Members) -> Result<Vec<GrantType>, OAuthError> {
     let response_types = strings(members, "response_types")?.unwrap_or_else(|| vec!["code"]);
     let asked = strings(members, "grant_types")?.unwrap_or_else(|| vec![GrantType::AuthorizationCode.as_str()]);
     if !response_types.contains(&"code") || !asked.contains(&GrantType::AuthorizationCode.as_str()) {
-        let why =
-            "response_types must have code and grant_types authorization_code: no other flow can be registered here";
+        let why = "response_types must have code and grant_types authorization_code: no other flow can be registered \
+                   here. A client that acts for itself (client_credentials) is registered by an administrator";
         return Err(invalid_client_metadata(why));
     }
     let open = [GrantType::AuthorizationCode, GrantType::RefreshToken];

@@ -36,10 +36,11 @@ pub struct Registrar {
 }
 
 /// What a client can neither set nor see.
-const FOR_ADMINISTRATORS: [&str; 10] = [
+const FOR_ADMINISTRATORS: [&str; 11] = [
     "profile",
     "pkce",
     "skip_consent",
+    "require_second_factor",
     "resource_server",
     "resources",
     "always_issue_refresh_token",

@@ -135,6 +135,12 @@ pub struct ClientMetadata {
     /// `max_age` of a request that does not say (OpenID Connect Registration §2).
     #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
     pub default_max_age: Option<Duration>,
+    /// `acr_values` of a request that does not say (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_acr_values: Vec<String>,
+    /// Take nobody who has not proved who they are by two factors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_second_factor: bool,
     /// RFC 9126 §6: take no authorization request of this client that it did not push.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_pushed_authorization_requests: bool,
@@ -227,6 +233,8 @@ impl Default for ClientMetadata {
             id_token_signed_response_alg: default_id_token_alg(),
             protection: Protection::default(),
             default_max_age: None,
+            default_acr_values: Vec::new(),
+            require_second_factor: false,
             require_pushed_authorization_requests: false,
             request_object_signing_alg: None,
             request_uris: Vec::new(),

@@ -156,7 +156,7 @@ async fn act(services: &Services, cx: &Context, validated: &Validated, visit: &V
     let answer = match step {
         Step::Ready(session) => authorize::finish(cx, validated, visit, &session).await?,
         Step::Refuse(error) => authorize::refuse(cx, validated, visit, error).await?,
-        Step::NeedSignIn(_) | Step::NeedAccount(_) | Step::NeedConsent(_) => {
+        Step::NeedSignIn(_) | Step::NeedSecondFactor(_) | Step::NeedAccount(_) | Step::NeedConsent(_) => {
             return Err(Fault::because("a request was ended with a question open").into());
         }
     };
@@ -167,6 +167,7 @@ fn page_for(step: &Step, request: RequestId) -> String {
     let page = match step {
         Step::NeedAccount(_) => "/select-account",
         Step::NeedConsent(_) => "/consent",
+        Step::NeedSecondFactor(_) => "/sign-in/second",
         Step::NeedSignIn(_) | Step::Ready(_) | Step::Refuse(_) => "/sign-in",
     };
     format!("{page}?request={request}")

@@ -27,13 +27,11 @@ struct AccountPage {
     username: String,
     name: Option<String>,
     email: Option<String>,
-    email_verified: bool,
-    /// Whether mail goes out, without which no address can be proved.
-    mail: bool,
     notice: Option<String>,
     applications: Vec<ApplicationView>,
     others: Vec<OtherView>,
     sessions: Vec<SessionView>,
+    has_second_factor: bool,
 }
 
 struct ApplicationView {
@@ -136,14 +134,13 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         username: user.username.clone(),
         name: user.name().map(str::to_owned),
         email: user.email.clone(),
-        email_verified: user.email_verified,
-        mail: services.config.mail.is_on(),
         // A word from our own list, never text from the address.
         notice: params.get("done").and_then(notice).map(str::to_owned),
         applications: consents
             .map(|(consent, client)| ApplicationView::of(&services, (consent, client.as_deref()), &types))
             .collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
+        has_second_factor: services.store.has_factors(user.id).await?,
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
     };
     Ok(respond::page(StatusCode::OK, &page, &Policy::default()))
@@ -153,8 +150,6 @@ fn notice(done: &str) -> Option<&'static str> {
     match done {
         "withdrawn" => Some("The application can no longer use your account."),
         "ended" => Some("That browser is signed out."),
-        "password" => Some("Your password is changed."),
-        "email" => Some("The new e-mail address counts from now on."),
         _ => None,
     }
 }

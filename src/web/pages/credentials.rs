@@ -9,11 +9,12 @@ use super::account::own_form;
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken};
 use super::recovery::{too_many, with_wait};
+use super::sign_in::Next;
 use super::{Site, forged};
-use crate::account::change_password::{FRESH, NewPassword, PasswordChange, Proof};
+use crate::account::change_password::{NewPassword, PasswordChange};
 use crate::account::email::{Change, Changed};
 use crate::account::registration;
-use crate::types::{Fault, Session, Timestamp, User};
+use crate::types::{Fault, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::peer::Peer;
@@ -40,12 +41,9 @@ struct PasswordPage {
 struct EmailPage {
     site: Site,
     csrf: String,
-    username: String,
     /// That they have.
     email: Option<String>,
     typed: String,
-    asks_password: bool,
-    wrong: Option<&'static str>,
     error: Option<String>,
 }
 
@@ -69,9 +67,13 @@ fn busy() -> PageError {
 }
 
 pub async fn password(State(services): State<Shared>, mut browser: Browser) -> Page {
-    let Some((_, user)) = services.accounts.signed_in(browser.session(), services.clock.now()).await? else {
-        return Ok(respond::see_other(&services.path("/sign-in")));
+    let now = services.clock.now();
+    let Some((session, user)) = services.accounts.signed_in(browser.session(), now).await? else {
+        return Ok(prove(&services, Next::Password));
     };
+    if !services.accounts.may_change_password(&session, now).await? {
+        return Ok(prove(&services, Next::Password));
+    }
     password_page(&services, &mut browser, &user, (None, None)).await
 }
 
@@ -94,19 +96,23 @@ async fn password_page(
 }
 
 pub async fn change_password(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
+    let now = services.clock.now();
     let Some((session, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
-        return Ok(respond::see_other(&services.path("/sign-in")));
+        return Ok(prove(&services, Next::Password));
     };
+    if !services.accounts.may_change_password(&session, now).await? {
+        return Ok(prove(&services, Next::Password));
+    }
     let wanted = NewPassword {
         current: params.get("current").unwrap_or_default().into(),
         new: params.get("password").unwrap_or_default().into(),
         end_others: params.get("end_others").is_some(),
     };
-    let problems = match services.accounts.change_password(&session, &user, wanted, services.clock.now()).await? {
+    let problems = match services.accounts.change_password(&session, &user, wanted, now).await? {
         PasswordChange::Done => {
             // ASVS 7.2.4
             browser.sign_in(&services, session.id).await?;
-            return Ok(respond::see_other(&services.path("/account?done=password")));
+            return Ok(respond::see_other(&services.path("/account/security?done=password")));
         }
         PasswordChange::Wrong => (Some(WRONG), None),
         PasswordChange::Weak(problem) => (None, Some(sentence(&problem.to_string()))),
@@ -115,20 +121,7 @@ pub async fn change_password(State(services): State<Shared>, mut browser: Browse
     password_page(&services, &mut browser, &user, problems).await
 }
 
-/// What was typed into the form for another address, and what was wrong with it.
-#[derive(Default)]
-struct EmailForm {
-    typed: String,
-    wrong: Option<&'static str>,
-    error: Option<String>,
-    status: StatusCode,
-}
-
 pub async fn email(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
-    let now = services.clock.now();
-    let Some(own) = services.accounts.signed_in(browser.session(), now).await? else {
-        return Ok(respond::see_other(&services.path("/sign-in")));
-    };
     if params.get("done") == Some("sent") {
         let page = NoticePage {
             site: Site::of(&services),
@@ -141,31 +134,31 @@ pub async fn email(State(services): State<Shared>, mut browser: Browser, PageQue
         };
         return Ok(respond::page(StatusCode::OK, &page, &Policy::default()));
     }
-    email_page(&services, &mut browser, &own, EmailForm::default()).await
+    let now = services.clock.now();
+    let Some((session, user)) = services.accounts.signed_in(browser.session(), now).await? else {
+        return Ok(prove(&services, Next::Email));
+    };
+    // ASVS 7.5.1
+    if !services.accounts.is_fresh(&session, now).await? {
+        return Ok(prove(&services, Next::Email));
+    }
+    email_page(&services, &mut browser, (&user, String::new()), None).await
 }
 
-/// ASVS 7.5.1
-fn is_fresh(session: &Session, now: Timestamp) -> bool {
-    now.since(session.authentication.at) < FRESH
+fn prove(services: &Services, next: Next) -> Response {
+    let next = next.field().map(|(name, value)| format!("?{name}={value}")).unwrap_or_default();
+    respond::see_other(&services.path(&format!("/sign-in{next}")))
 }
 
 async fn email_page(
     services: &Services,
     browser: &mut Browser,
-    (session, user): &(Session, User),
-    form: EmailForm,
+    (user, typed): (&User, String),
+    error: Option<(StatusCode, String)>,
 ) -> Page {
-    let page = EmailPage {
-        site: Site::of(services),
-        csrf: browser.csrf(services).await?,
-        username: user.username.clone(),
-        email: user.email.clone(),
-        typed: form.typed,
-        asks_password: !is_fresh(session, services.clock.now()),
-        wrong: form.wrong,
-        error: form.error,
-    };
-    Ok(respond::page(form.status, &page, &Policy::default()))
+    let (status, error) = error.map_or((StatusCode::OK, None), |(status, error)| (status, Some(error)));
+    let (site, csrf, email) = (Site::of(services), browser.csrf(services).await?, user.email.clone());
+    Ok(respond::page(status, &EmailPage { site, csrf, email, typed, error }, &Policy::default()))
 }
 
 /// The same answer, whether the new address is somebody's or not (ASVS 6.3.8).
@@ -175,41 +168,46 @@ pub async fn ask_for_email(
     mut browser: Browser,
     PageForm(params): PageForm,
 ) -> Page {
-    let Some(own) = own_form(&services, &browser, params.get("csrf")).await? else {
-        return Ok(respond::see_other(&services.path("/sign-in")));
+    let Some((session, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
+        return Ok(prove(&services, Next::Email));
     };
-    let (session, user) = &own;
     let now = services.clock.now();
-    let typed = params.get("email").unwrap_or_default().to_owned();
-    let form = EmailForm { typed: typed.clone(), status: StatusCode::UNPROCESSABLE_ENTITY, ..EmailForm::default() };
-    let Some(email) = registration::address(&typed) else {
-        let error = "This is not an e-mail address. One looks like name@example.org.".to_owned();
-        return email_page(&services, &mut browser, &own, EmailForm { error: Some(error), ..form }).await;
-    };
-    let own_already = user.email.as_ref().is_some_and(|own| own.to_lowercase() == email.to_lowercase());
-    // One that was never proved can be proved.
-    if own_already && user.email_verified {
-        let error = "This is the address that you have.".to_owned();
-        return email_page(&services, &mut browser, &own, EmailForm { error: Some(error), ..form }).await;
+    if !services.accounts.is_fresh(&session, now).await? {
+        return Ok(prove(&services, Next::Email));
     }
-    if !is_fresh(session, now) {
-        match services.accounts.prove(user, params.get("current").unwrap_or_default().into()).await? {
-            Proof::Right(_) => {}
-            Proof::Wrong => {
-                return email_page(&services, &mut browser, &own, EmailForm { wrong: Some(WRONG), ..form }).await;
-            }
-            Proof::Busy => return Err(busy()),
-        }
+    let typed = params.get("email").unwrap_or_default();
+    let own_already =
+        |email: &String| user.email.as_ref().is_some_and(|own| own.to_lowercase() == email.to_lowercase());
+    let wrong = |words: &str| Some((StatusCode::UNPROCESSABLE_ENTITY, words.to_owned()));
+    let Some(email) = registration::address(typed) else {
+        let error = wrong("This is not an e-mail address. One looks like name@example.org.");
+        return email_page(&services, &mut browser, (&user, typed.to_owned()), error).await;
+    };
+    // One that was never proved can be proved.
+    if own_already(&email) && user.email_verified {
+        let error = wrong("This is the address that you have.");
+        return email_page(&services, &mut browser, (&user, email), error).await;
     }
     if let Err(wait) = services.accounts.may_mail(peer.address, &user.id.to_string(), now) {
-        let form = EmailForm { error: Some(too_many(wait)), status: StatusCode::TOO_MANY_REQUESTS, ..form };
-        return Ok(with_wait(email_page(&services, &mut browser, &own, form).await?, wait));
+        let error = Some((StatusCode::TOO_MANY_REQUESTS, too_many(wait)));
+        return Ok(with_wait(email_page(&services, &mut browser, (&user, email), error).await?, wait));
     }
     services.accounts.ask_for_email(session.id, email, now).await?;
     Ok(respond::see_other(&services.path("/account/email?done=sent")))
 }
 
 pub async fn confirm(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
+    if params.get("done").is_some() {
+        let page = NoticePage {
+            site: Site::of(&services),
+            icon: "check",
+            title: "The new address counts from now on",
+            lead: "The one before is told.".to_owned(),
+            hint: None,
+            action: Some(("/account", "Your account")),
+        };
+        return Ok(respond::page(StatusCode::OK, &page, &Policy::default()));
+    }
     if let Some(response) = taken(&services, &mut browser, &params, "/account/email/confirm").await? {
         return Ok(response);
     }
@@ -246,7 +244,7 @@ pub async fn confirmed(State(services): State<Shared>, browser: Browser, PageFor
     }
     let Some(link) = browser.link() else { return gone(&services) };
     match services.accounts.confirm_email(link, services.clock.now()).await? {
-        Changed::Done => Ok(respond::see_other(&services.path("/account?done=email"))),
+        Changed::Done => Ok(respond::see_other(&services.path("/account/email/confirm?done=confirmed"))),
         Changed::Gone => gone(&services),
         Changed::Taken => taken_since(&services),
     }

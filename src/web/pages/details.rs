@@ -121,6 +121,7 @@ mod tests {
             schema: Schema::compile(json!({})).unwrap(),
             description: description.parse().unwrap(),
             resource: None,
+            each_time: false,
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
         }

@@ -6,12 +6,12 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
 use super::device::confirm_at;
-use super::{ClientView, LinkView, Site, forged};
-use crate::account::sign_in::{Attempt, SignIn};
+use super::{ClientView, LinkView, Site, forged, second};
+use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
-use crate::types::{Fault, GrantId, Params};
+use crate::types::{Fault, GrantId, Params, Session};
 use crate::web::browser::Browser;
 use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
@@ -27,8 +27,7 @@ struct SignInPage {
     site: Site,
     csrf: String,
     request: Option<String>,
-    /// The device that waits for whoever signs in.
-    device: Option<GrantId>,
+    next: Next,
     client: Option<ClientView>,
     links: Vec<LinkView>,
     username: String,
@@ -45,12 +44,19 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     let cx = services.context();
     if params.get("request").is_none() {
         // Straight to the account, or to a device, without an application that one returns to.
-        let device = device_of(&params);
-        let switch = device.is_some() && params.get("switch").is_some();
-        if !switch && services.accounts.signed_in(browser.session(), cx.now).await?.is_some() {
-            return Ok(respond::see_other(&services.path(&after(device))));
-        }
-        let form = Form { device, notice: notice(&params), ..Form::default() };
+        let next = Next::of(&params);
+        let switch = matches!(next, Next::Device(_)) && params.get("switch").is_some();
+        let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
+        let form = match (present, next) {
+            // Who is there must prove it again.
+            (Some((session, user)), Next::Security | Next::Email | Next::Password)
+                if !services.accounts.is_fresh(&session, cx.now).await? =>
+            {
+                Form { username: user.username, locked: true, next, ..Form::default() }
+            }
+            (Some(_), _) => return Ok(respond::see_other(&services.path(&next.path()))),
+            (None, _) => Form { next, notice: notice(&params), ..Form::default() },
+        };
         return render(&services, &mut browser, None, form).await;
     }
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
@@ -88,33 +94,96 @@ pub async fn answer(
     if let (Some("cancel"), Some(waiting)) = (params.get("decision"), &waiting) {
         return waiting.deny(&services, &cx).await;
     }
+    let id = browser.open_id(&services).await?;
     let attempt = Attempt {
         login: params.get("username").unwrap_or_default(),
         password: params.get("password").unwrap_or_default().into(),
-        device: device::name(&headers),
-        current: browser.session(),
+        place: Place { browser: &id, device: device::name(&headers), current: browser.session() },
     };
+    let next = Next::of(&params);
     match services.accounts.sign_in(attempt, cx.now).await? {
         SignIn::Done(session) => {
-            let chosen = match &waiting {
-                Some(waiting) => services.store.choose_session(&waiting.pending, session.id, cx.now).await?,
-                None => true,
-            };
-            // Last, so that what fails before can be sent again by the same browser.
-            browser.sign_in(&services, session.id).await?;
-            if !chosen {
-                return Err(gone());
-            }
-            let Some(waiting) = waiting else {
-                return Ok(respond::see_other(&services.path(&after(device_of(&params)))));
-            };
-            Ok(respond::see_other(&services.path(&waiting.resume_at())))
+            let to = arrive(&services, &mut browser, waiting.as_ref(), (&session, next)).await?;
+            Ok(respond::see_other(&to))
+        }
+        SignIn::Second(sign_in) => {
+            Ok(respond::see_other(&services.path(&second::page(sign_in, waiting.as_ref(), next))))
         }
         SignIn::Wrong => {
             let form = wrong(&cx, &browser, waiting.as_ref(), &params).await?;
             render(&services, &mut browser, waiting.as_ref(), form).await
         }
         SignIn::Busy => Err(Fault::unavailable(anyhow::anyhow!("too many people are signing in")).into()),
+    }
+}
+
+/// Somebody has signed in: the address at which they go on.
+///
+/// # Errors
+/// When what waited for them was answered before, or the database is away.
+pub async fn arrive(
+    services: &Services,
+    browser: &mut Browser,
+    waiting: Option<&Waiting>,
+    (session, next): (&Session, Next),
+) -> Result<String, PageError> {
+    let chosen = match waiting {
+        Some(waiting) => services.store.choose_session(&waiting.pending, session.id, services.clock.now()).await?,
+        None => true,
+    };
+    // Last, so that what fails before can be sent again by the same browser.
+    browser.sign_in(services, session.id).await?;
+    if !chosen {
+        return Err(gone());
+    }
+    Ok(services.path(&waiting.map_or_else(|| next.path(), Waiting::resume_at)))
+}
+
+/// Where somebody goes who came without an application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    #[default]
+    Account,
+    /// How they sign in, which only those may change who have proved just now who they are.
+    Security,
+    /// Another e-mail address.
+    Email,
+    /// Another password.
+    Password,
+    /// A device that waits for whoever signs in: named by the id of its request alone.
+    Device(GrantId),
+}
+
+impl Next {
+    pub fn of(params: &Params) -> Self {
+        match (params.get("device").and_then(GrantId::parse), params.get("next")) {
+            (Some(device), _) => Self::Device(device),
+            (None, Some("security")) => Self::Security,
+            (None, Some("email")) => Self::Email,
+            (None, Some("password")) => Self::Password,
+            _ => Self::Account,
+        }
+    }
+
+    /// The parameter that says so.
+    pub fn field(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Account => None,
+            Self::Security => Some(("next", "security".to_owned())),
+            Self::Email => Some(("next", "email".to_owned())),
+            Self::Password => Some(("next", "password".to_owned())),
+            Self::Device(device) => Some(("device", device.to_string())),
+        }
+    }
+
+    pub fn path(&self) -> String {
+        match self {
+            Self::Account => "/account".to_owned(),
+            Self::Security => "/account/security".to_owned(),
+            Self::Email => "/account/email".to_owned(),
+            Self::Password => "/account/password".to_owned(),
+            Self::Device(device) => confirm_at(*device),
+        }
     }
 }
 
@@ -125,7 +194,7 @@ struct Form {
     /// The person must prove again that they are this one.
     locked: bool,
     error: Option<String>,
-    device: Option<GrantId>,
+    next: Next,
     notice: Option<&'static str>,
 }
 
@@ -135,16 +204,6 @@ fn notice(params: &Params) -> Option<&'static str> {
         "password" => Some("Your password is changed. Sign in with it."),
         _ => None,
     }
-}
-
-/// A device is named by the id of its request alone.
-fn device_of(params: &Params) -> Option<GrantId> {
-    params.get("device").and_then(GrantId::parse)
-}
-
-/// Where somebody goes who came without an application.
-fn after(device: Option<GrantId>) -> String {
-    device.map_or_else(|| "/account".to_owned(), confirm_at)
 }
 
 /// What was typed stays, the password excepted; the words do not tell which of the two was wrong (ASVS 6.3.8).
@@ -160,7 +219,7 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), device: device_of(params), notice: None })
+    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), notice: None })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -171,7 +230,7 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         site: Site::of(services),
         csrf: browser.csrf(services).await?,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
-        device: form.device,
+        next: form.next,
         client,
         links: waiting.map(|waiting| LinkView::of(&waiting.validated.client)).unwrap_or_default(),
         username: form.username,

@@ -8,10 +8,12 @@ use http::{HeaderMap, StatusCode};
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken, waits};
 use super::recovery::{too_many, with_wait};
-use super::{Site, forged};
+use super::sign_in::{Next, arrive};
+use super::{Site, forged, second};
 use crate::account::registration::{self, Invited, NewAccount, SignedUp};
+use crate::account::sign_in::{Place, SignIn};
 use crate::config::sign_up::Who;
-use crate::types::{Fault, Params, RequestId, SessionId};
+use crate::types::{Fault, Params, RequestId};
 use crate::web::browser::Browser;
 use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
@@ -147,23 +149,12 @@ pub async fn answer(
     }
     let Some(link) = browser.link() else { return gone(&services) };
     let now = services.clock.now();
-    let name = params.get("name").unwrap_or_default().to_owned();
-    let new = NewAccount {
-        name: name.clone(),
-        password: params.get("password").unwrap_or_default().into(),
-        device: device::name(&headers),
-        current: browser.session(),
-    };
+    let name = params.get("name").unwrap_or_default();
+    let id = browser.open_id(&services).await?;
+    let place = Place { browser: &id, device: device::name(&headers), current: browser.session() };
+    let new = NewAccount { name, password: params.get("password").unwrap_or_default().into(), place };
     let form = match services.accounts.sign_up(link, new, now).await? {
-        SignedUp::Done(session, request) => {
-            let waiting = waits(&services, &browser, request, now).await?;
-            let next = match waiting {
-                Some(request) => go_on(&services, &browser, (request, session.id)).await?,
-                None => "/account".to_owned(),
-            };
-            browser.sign_in(&services, session.id).await?;
-            return Ok(respond::see_other(&services.path(&next)));
-        }
+        SignedUp::Done(signed_in, request) => return go_on(&services, &mut browser, signed_in, request).await,
         SignedUp::Gone => return gone(&services),
         SignedUp::Taken => {
             let hint = "There is an account with this address already: sign in with it.";
@@ -172,8 +163,10 @@ pub async fn answer(
         SignedUp::Busy => {
             return Err(Fault::unavailable(anyhow::anyhow!("too many passwords are being hashed")).into());
         }
-        SignedUp::Name(error) => Form { name, name_error: Some(error), error: None },
-        SignedUp::Weak(problem) => Form { name, name_error: None, error: Some(sentence(&problem.to_string())) },
+        SignedUp::Name(error) => Form { name: name.to_owned(), name_error: Some(error), error: None },
+        SignedUp::Weak(problem) => {
+            Form { name: name.to_owned(), name_error: None, error: Some(sentence(&problem.to_string())) }
+        }
     };
     match services.accounts.invited(link, now).await? {
         Some(invited) => confirm_page(&services, &mut browser, invited, form).await,
@@ -181,15 +174,20 @@ pub async fn answer(
     }
 }
 
-/// Where the request goes on for which the account was made.
-async fn go_on(
-    services: &Services,
-    browser: &Browser,
-    (request, session): (RequestId, SessionId),
-) -> Result<String, PageError> {
+/// On to what waited for the account, as after any sign-in.
+async fn go_on(services: &Services, browser: &mut Browser, signed_in: SignIn, request: Option<RequestId>) -> Page {
     let cx = services.context();
-    let params = Params::from_pairs(vec![("request".to_owned(), request.to_string())]);
-    let waiting = Waiting::load(services, &cx, browser, &params).await?;
-    services.store.choose_session(&waiting.pending, session, cx.now).await?;
-    Ok(waiting.resume_at())
+    let waiting = match waits(services, browser, request, cx.now).await? {
+        Some(request) => {
+            let params = Params::from_pairs(vec![("request".to_owned(), request.to_string())]);
+            Some(Waiting::load(services, &cx, browser, &params).await?)
+        }
+        None => None,
+    };
+    let to = match signed_in {
+        SignIn::Done(session) => arrive(services, browser, waiting.as_ref(), (&session, Next::Account)).await?,
+        SignIn::Second(sign_in) => services.path(&second::page(sign_in, waiting.as_ref(), Next::Account)),
+        SignIn::Wrong | SignIn::Busy => services.path("/sign-in"),
+    };
+    Ok(respond::see_other(&to))
 }

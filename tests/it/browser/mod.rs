@@ -5,6 +5,7 @@ mod demo;
 mod flow;
 mod pages;
 mod registration;
+mod second_factor;
 mod sign_out;
 
 use std::collections::HashMap;

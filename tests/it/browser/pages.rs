@@ -2,6 +2,7 @@
 
 use fantoccini::Locator;
 
+use crate::oauth::authorization_details::{customers, kind, list, orders, register, table_access};
 use crate::support::app::eventually;
 use crate::support::browser::Browser;
 use crate::support::party::encode;
@@ -48,6 +49,17 @@ async fn every_page_fits_every_screen_and_leads_to_the_next() {
     browser.arrives_at("Notes on the command line wants to use your account").await;
     assert!(browser.text("main").await.contains("It runs on your own device"));
     browser.picture("consent-local").await;
+    browser.press("button[value=allow]").await;
+    browser.arrives_at("Arrived").await;
+    callback.answer().await;
+
+    register(&app, &kind(&app, "table_access", table_access())).await;
+    app.reregister("web", |client| client.authorization_details_types = vec!["table_access".to_owned()]).await;
+    let asked = list(&[customers(), orders()]);
+    browser.goto(&address("web", &[("authorization_details", &asked)])).await.unwrap();
+    browser.arrives_at("Lighthouse wants to use your account").await;
+    assert!(browser.text("main").await.contains("Read name, city of the table customers"));
+    browser.picture("consent-particular").await;
     browser.press("button[value=allow]").await;
     browser.arrives_at("Arrived").await;
     callback.answer().await;

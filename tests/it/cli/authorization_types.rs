@@ -56,11 +56,20 @@ async fn a_type_is_made_changed_and_taken_away_beside_a_running_server(app: Test
     let wider = file("both.json", &schema(&["orders", "customers"]));
     beside.ok(&["authorization-type", "update", "table_access", "--schema", &wider]).await;
     eventually("the server has heard of that, too", async || ask("customers").await.status == 200).await;
-    let update =
-        ["authorization-type", "update", "table_access", "--clear", "resource", "--description", "See {table}"];
+    let update = [
+        "authorization-type",
+        "update",
+        "table_access",
+        "--clear",
+        "resource",
+        "--description",
+        "See {table}",
+        "--each-time",
+        "true",
+    ];
     beside.ok(&update).await;
     let shown = beside.ok(&["authorization-type", "show", "table_access"]).await;
-    for words in ["See {table}", "any", "\"customers\""] {
+    for words in ["See {table}", "any", "at every request", "\"customers\""] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     assert!(beside.ok(&["authorization-type", "delete", "table_access"]).await.starts_with("Deleted"));
@@ -104,7 +113,7 @@ fn what_cannot_be_a_type_is_refused() {
     create("Read", &[]).expect_refused(1, "there is an authorization details type with the name table_access already");
     client(&new, types).expect_ok();
     client(&["update", "web"], "authorization_details_types=[\"a b\"]").expect_refused(1, "has the name a b");
-    client(&["update", "web"], "authorization_details_types=\"table_access\"").expect_refused(1, "sequence");
+    client(&["update", "web"], "authorization_details_types=\"table_access\"").expect_refused(2, "sequence");
     for command in ["show", "update", "delete"] {
         let unknown = "no authorization details type has the name other";
         place.run(&["authorization-type", command, "other"]).expect_refused(1, unknown);

@@ -126,6 +126,10 @@ fn what_is_left_out_is_what_the_client_needs() {
     let place = Place::new();
     let service = place.json(&["client", "create", "--name", "Service"]);
     assert_eq!(service["grant_types"], json!(["client_credentials"]));
+    let told = "It acts for itself alone (client_credentials). For people to sign in to it, it needs a --redirect-uri.";
+    assert!(place.ok(&["client", "create", "--name", "Other"]).contains(told));
+    let said = ["client", "create", "--name", "Third", "--grant-type", "client_credentials"];
+    assert!(!place.ok(&said).contains(told));
     assert_eq!(service["token_endpoint_auth_method"], "client_secret_basic");
     let id = service["client_id"].as_str().unwrap();
     assert!(id.len() == 22 && !id.starts_with('-'), "{id}");

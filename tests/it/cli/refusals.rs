@@ -189,3 +189,21 @@ fn a_certificate_that_cannot_be_used_is_told_with_its_file() {
         serve(cert, key).expect_refused(1, why);
     }
 }
+
+#[test]
+fn the_demo_keeps_away_from_a_database_that_somebody_uses() {
+    let place = Place::new();
+    let demo = ["demo", "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--data-dir", "data"];
+    place
+        .run_with(&["user", "create", "--username", "bob", "--password-stdin"], "engines that weave algebra\n")
+        .expect_ok();
+    place.run(&demo).expect_refused(1, "the demo is for a database of its own");
+    assert!(place.ok(&["user", "list"]).contains("bob"));
+
+    let other = Place::new();
+    other.ok(&["client", "create", "--name", "Web", "--id", "web"]);
+    other.run(&demo).expect_refused(1, "the demo is for a database of its own");
+    assert_eq!(other.json(&["client", "list"]).as_array().map(Vec::len), Some(1));
+    // Nor does it make itself at home there.
+    assert_eq!(other.json(&["user", "list"]), serde_json::json!([]));
+}

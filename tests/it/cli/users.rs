@@ -180,3 +180,17 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     assert_eq!(update(&["--username", "countess"])["username"], "countess");
     place.run(&["user", "show", "ada"]).expect_refused(1, "no user has");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_factor_is_removed_by_an_administrator() {
+    let app = crate::support::TestApp::spawn(crate::support::Engine::Sqlite).await;
+    app.user("ada").await;
+    let beside = super::live::Beside::new(&app);
+    let remove = ["user", "remove-second-factor", "ada"];
+    assert!(beside.ok(&remove).await.contains("ada has no second factor"));
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    person.sets_up_an_app(&app).await;
+    assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada"));
+    assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
+}

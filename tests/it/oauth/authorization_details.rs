@@ -17,7 +17,9 @@ each_database!(
     what_is_not_as_its_type_says_is_refused_wherever_it_is_asked_for,
     a_client_asks_for_the_types_that_it_is_registered_for,
     a_consent_covers_what_was_allowed_in_particular_and_no_more,
+    what_is_asked_each_time_is_never_remembered,
     it_may_be_pushed_or_stand_in_a_request_object,
+    where_requests_must_be_pushed_it_comes_in_no_other_way,
     the_pages_show_it_as_text_alone,
     types_are_told_where_there_are_any_and_heard_of_at_other_nodes,
     of_two_changes_at_once_one_counts,
@@ -51,6 +53,7 @@ pub fn kind(app: &TestApp, name: &str, schema: Value) -> AuthorizationType {
         schema: Schema::compile(schema).expect("a schema"),
         description: "Read {columns} of the table {table}".parse().expect("words"),
         resource: None,
+        each_time: false,
         created_at: now,
         updated_at: now,
     }
@@ -256,6 +259,29 @@ async fn a_consent_covers_what_was_allowed_in_particular_and_no_more(app: TestAp
     assert!(asks(&[orders()]).await);
 }
 
+async fn what_is_asked_each_time_is_never_remembered(app: TestApp) {
+    let rp = place(&app).await;
+    register(&app, &AuthorizationType { each_time: true, ..kind(&app, "payment", json!({})) }).await;
+    let both = vec!["table_access".to_owned(), "payment".to_owned()];
+    app.reregister("web", |client| client.authorization_details_types = both).await;
+    let payment = json!({"type": "payment", "amount": "12.50"});
+    let (person, pkce) = (app.person(), Pkce::new());
+    let asked = list(&[customers(), payment.clone()]);
+    let code = rp.code(&person, "ada", &pkce, &[("authorization_details", &asked)]).await;
+    let granted = rp.redeem(&code, &pkce).await.expect_tokens();
+    assert_eq!(granted.0["authorization_details"], json!([customers(), payment]));
+
+    let again = list(std::slice::from_ref(&payment));
+    assert!(rp.authorize(&person, &pkce, &[("authorization_details", &again)]).await.asks_for_consent());
+    let quiet = [("prompt", "none"), ("authorization_details", again.as_str())];
+    refused_at_the_client(&app, &rp.authorize(&person, &pkce, &quiet).await, "consent_required", "payment");
+    let other = list(&[customers()]);
+    rp.authorize(&person, &pkce, &[("authorization_details", &other)]).await.code();
+    // What was granted is good for as long as the grant is.
+    let refreshed = rp.refresh(&granted).await.expect_tokens();
+    assert_eq!(refreshed.0["authorization_details"], json!([customers(), payment]));
+}
+
 async fn it_may_be_pushed_or_stand_in_a_request_object(app: TestApp) {
     let rp = place(&app).await;
     let (person, pkce) = (app.person(), Pkce::new());
@@ -277,6 +303,27 @@ async fn it_may_be_pushed_or_stand_in_a_request_object(app: TestApp) {
         let page = jar::open(&rp, &person, &signed(&jar::KEY, &jar::header(), &claims), "").await;
         page.expect_redirect_error("invalid_authorization_details");
     }
+}
+
+/// ASVS 10.4.15
+async fn where_requests_must_be_pushed_it_comes_in_no_other_way(app: TestApp) {
+    let rp = place(&app).await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let asked = list(&[customers()]);
+    rp.authorize(&person, &pkce, &[("authorization_details", &asked)]).await;
+    app.reregister("web", |client| client.require_pushed_authorization_requests = true).await;
+    let refused = rp.authorize(&person, &pkce, &[("authorization_details", &asked)]).await;
+    refused_at_the_client(&app, &refused, "invalid_request", "not pushed");
+    let request_uri = pushed(&rp, &pkce, &[("authorization_details", &asked)]).await;
+    let page = person.sign_in(&person.get(&address("web", &request_uri)).await, "ada", PASSWORD).await;
+    let code = person.decide(&page, "allow").await.code();
+    assert_eq!(rp.redeem(&code, &pkce).await.expect_tokens().0["authorization_details"], json!([customers()]));
+    // Nor in a request to which the pushed one is added.
+    let request_uri = pushed(&rp, &pkce, &[]).await;
+    let added =
+        format!("{}&authorization_details={}", address("web", &request_uri), "%5B%7B%22type%22%3A%22x%22%7D%5D");
+    let code = person.get(&added).await.code();
+    assert_eq!(rp.redeem(&code, &pkce).await.expect_tokens().0.get("authorization_details"), None);
 }
 
 async fn the_pages_show_it_as_text_alone(app: TestApp) {

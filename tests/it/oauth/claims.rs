@@ -158,8 +158,8 @@ async fn an_acr_that_cannot_be_had_is_refused_where_it_is_essential(app: TestApp
         // OpenID Connect Core §5.5.1.1: a wish is a wish.
         (json!({"values": ["urn:mace:incommon:iap:silver"]}), true),
         (json!(null), true),
-        (json!({"essential": true, "value": "2"}), false),
-        (json!({"essential": true, "values": ["2", "phr"]}), false),
+        (json!({"essential": true, "value": "3"}), false),
+        (json!({"essential": true, "values": ["phr", "phrh"]}), false),
         (json!({"essential": true, "value": 1}), false),
         (json!({"essential": true, "values": []}), false),
     ] {

@@ -269,7 +269,10 @@ async fn every_choice_at_the_authorization_endpoint_is_as_it_says(app: TestApp) 
     let other = app.client("other").create().await.sign_in_with(&person, "ada", &[]).await;
     assert_eq!(decode(other.id_token()).1["sub"], decode(tokens.id_token()).1["sub"]);
     let acr = decode(tokens.id_token()).1["acr"].as_str().expect("an acr").to_owned();
-    assert_eq!(list(&document, "acr_values_supported"), [acr]);
+    assert_eq!((list(&document, "acr_values_supported"), acr.as_str()), (vec!["1".to_owned(), "2".to_owned()], "1"));
+    person.sets_up_an_app(&app).await;
+    let page = rp.authorize(&person, &pkce, &[("acr_values", "2")]).await;
+    assert!(page.url.contains("/sign-in/second"), "{page:?}");
 
     let algorithms = list(&document, "id_token_signing_alg_values_supported");
     assert!(algorithms.contains(&"RS256".to_owned()), "Discovery §3: MUST be included");

@@ -1,5 +1,5 @@
 mod algorithm_names;
-mod authorization_details;
+pub mod authorization_details;
 mod authorization_details_granted;
 mod authorize;
 mod authorize_responses;
@@ -49,4 +49,5 @@ mod rights;
 mod step_up;
 mod token_confusion;
 mod token_endpoint;
+mod two_factors;
 mod userinfo;

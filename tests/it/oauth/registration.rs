@@ -399,6 +399,11 @@ async fn of_what_a_client_offers_it_gets_what_can_be_had(engine: Engine) {
         // To be able to is not to want to.
         (json!({ "userinfo_signing_alg_values_supported": ["ES256"] }), "userinfo_signed_response_alg", Value::Null),
         (
+            json!({ "introspection_signed_response_alg": "XX1", "introspection_signing_alg_values_supported": ["XX1", "ES256"] }),
+            "introspection_signed_response_alg",
+            json!("ES256"),
+        ),
+        (
             json!({ "userinfo_signed_response_alg": "XX1", "userinfo_signing_alg_values_supported": ["XX1", "ES256"] }),
             "userinfo_signed_response_alg",
             json!("ES256"),

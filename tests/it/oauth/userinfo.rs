@@ -160,7 +160,9 @@ async fn without_a_token_nothing_is_said_but_how_to_bring_one(app: TestApp) {
         let answer = ask(&app, method.clone(), &headers, body.clone()).await;
         // RFC 6750 §3.1: "SHOULD NOT include an error code or other error information".
         assert_eq!(answer.status.as_u16(), 401, "{method} {headers:?} {body:?}: {}", answer.body);
-        assert_eq!((answer.header("www-authenticate"), &*answer.body), (Some("Bearer"), ""));
+        // RFC 9728 §5.1
+        let challenge = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", app.issuer());
+        assert_eq!((answer.header("www-authenticate"), &*answer.body), (Some(&*challenge), ""));
     }
     // OAuth 2.1 §5.1: never in the query, where it would stand in logs.
     app.get(&format!("/oauth/userinfo?access_token={token}")).await.expect_status(401);
@@ -168,7 +170,8 @@ async fn without_a_token_nothing_is_said_but_how_to_bring_one(app: TestApp) {
 
 fn expect_challenge(answer: Answer, status: u16, error: &str) {
     let challenge = answer.header("www-authenticate").expect("RFC 6750 §3: a challenge").to_owned();
-    assert!(challenge.starts_with(&format!("Bearer error=\"{error}\", error_description=\"")), "{challenge}");
+    assert!(challenge.starts_with("Bearer resource_metadata=\"http"), "RFC 9728 §5.1: {challenge}");
+    assert!(challenge.contains(&format!(", error=\"{error}\", error_description=\"")), "{challenge}");
     answer.expect_error(error).expect_status(status);
 }
 

@@ -9,7 +9,7 @@ use grantor::types::{ClientId, Clock as _};
 use crate::each_database;
 use crate::support::TestApp;
 use crate::support::behind::at_once;
-use crate::support::grants::{TERMS, code, pending_grant, web};
+use crate::support::grants::{ENDS, TERMS, code, pending_grant, web};
 
 each_database!(it_is_kept_only_while_what_it_hangs_on_lives, nobody_keeps_it_who_comes_after_its_revocation);
 
@@ -18,14 +18,7 @@ async fn it_is_kept_only_while_what_it_hangs_on_lives(app: TestApp) {
     app.client("web").create().await;
     let client = web();
     // Behind everybody's back: nobody was told.
-    for (statement, undo, offline_survives) in [
-        ("UPDATE users SET disabled_at = 1", "UPDATE users SET disabled_at = NULL", false),
-        ("UPDATE clients SET disabled_at = 1", "UPDATE clients SET disabled_at = NULL", false),
-        ("UPDATE consents SET client_id = 'x'", "UPDATE consents SET client_id = 'web'", false),
-        ("UPDATE sessions SET ended_at = 1", "UPDATE sessions SET ended_at = NULL", true),
-        ("UPDATE sessions SET idle_expires_at = 1", "UPDATE sessions SET idle_expires_at = expires_at", true),
-        ("UPDATE grants SET revoked_at = 1", "UPDATE grants SET revoked_at = NULL", false),
-    ] {
+    for (statement, undo, offline_survives) in ENDS {
         for offline in [false, true] {
             let grant = pending_grant(&app, offline).await;
             let now = app.clock.now();

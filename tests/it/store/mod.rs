@@ -12,5 +12,6 @@ mod outage;
 mod processes;
 mod remembered;
 mod schema;
+mod second_factors;
 mod statements;
 mod transitions;

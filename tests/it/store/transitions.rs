@@ -15,7 +15,7 @@ use crate::each_database;
 use crate::support::TestApp;
 use crate::support::app::eventually;
 use crate::support::behind::at_once;
-use crate::support::grants::{CHALLENGE, TERMS, code, id, pending_grant, session_of, web};
+use crate::support::grants::{CHALLENGE, ENDS, TERMS, code, id, pending_grant, session_of, web};
 
 each_database!(
     a_waiting_request_is_spent_once,
@@ -40,10 +40,7 @@ each_database!(
 );
 
 /// One transaction on a store of one's own choice.
-pub(super) async fn within<T>(
-    store: &Store,
-    change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>,
-) -> T {
+pub async fn within<T>(store: &Store, change: impl AsyncFnOnce(&mut grantor::store::Tx) -> Result<T, Fault>) -> T {
     let mut tx = store.begin().await.expect("the store answers");
     let outcome = change(&mut tx).await.expect("no fault");
     tx.commit().await.expect("it commits");
@@ -51,7 +48,7 @@ pub(super) async fn within<T>(
 }
 
 /// The same from twelve places: half of them from another process.
-pub(super) async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
+pub async fn raced<T>(app: &TestApp, what: impl AsyncFn(&Store) -> T) -> Vec<T> {
     let other = app.other_store().await;
     let stores = (0..12).map(|n| if n % 2 == 0 { &app.store } else { &other });
     let outcomes = at_once(stores.map(|store| what(store))).await;
@@ -410,14 +407,7 @@ async fn a_grant_moves_on_only_while_what_it_hangs_on_lives(app: TestApp) {
     app.client("web").create().await;
     let client = web();
     // Behind everybody's back, so that the statement's own conditions are all that can refuse.
-    for (statement, undo, offline_survives) in [
-        ("UPDATE users SET disabled_at = 1", "UPDATE users SET disabled_at = NULL", false),
-        ("UPDATE clients SET disabled_at = 1", "UPDATE clients SET disabled_at = NULL", false),
-        ("UPDATE consents SET client_id = 'x'", "UPDATE consents SET client_id = 'web'", false),
-        ("UPDATE sessions SET ended_at = 1", "UPDATE sessions SET ended_at = NULL", true),
-        ("UPDATE sessions SET idle_expires_at = 1", "UPDATE sessions SET idle_expires_at = expires_at", true),
-        ("UPDATE grants SET revoked_at = 1", "UPDATE grants SET revoked_at = NULL", false),
-    ] {
+    for (statement, undo, offline_survives) in ENDS {
         for offline in [false, true] {
             let grant = pending_grant(&app, offline).await;
             let now = app.clock.now();

@@ -81,3 +81,14 @@ pub fn code<'a>(grant: &NewGrant, client: &'a ClientId) -> Redeem<'a> {
         binds_refresh: false,
     }
 }
+
+/// What a grant of the client "web" hangs on, ended behind everybody's back; how that is undone; and whether a grant with
+/// `offline_access` lives on.
+pub const ENDS: [(&str, &str, bool); 6] = [
+    ("UPDATE users SET disabled_at = 1", "UPDATE users SET disabled_at = NULL", false),
+    ("UPDATE clients SET disabled_at = 1", "UPDATE clients SET disabled_at = NULL", false),
+    ("UPDATE consents SET client_id = 'x'", "UPDATE consents SET client_id = 'web'", false),
+    ("UPDATE sessions SET ended_at = 1", "UPDATE sessions SET ended_at = NULL", true),
+    ("UPDATE sessions SET idle_expires_at = 1", "UPDATE sessions SET idle_expires_at = expires_at", true),
+    ("UPDATE grants SET revoked_at = 1", "UPDATE grants SET revoked_at = NULL", false),
+];

@@ -20,6 +20,7 @@ each_engine!(
     a_second_change_does_not_end_the_way_back_of_the_first,
     a_later_way_back_does_not_end_an_earlier,
     who_signed_in_long_ago_proves_it_again,
+    whoever_has_a_second_factor_shows_it_first,
     whether_the_new_address_is_somebodys_does_not_show,
     a_change_that_waits_ends_with_the_password_and_the_session,
     without_mail_the_password_can_be_changed_and_the_address_not,
@@ -36,12 +37,9 @@ impl Person {
         self.post("/account/password", &fields).await
     }
 
-    async fn wants_email(&self, email: &str, password: Option<&str>) -> Page {
+    async fn wants_email(&self, email: &str) -> Page {
         let page = self.get("/account/email").await;
-        let csrf = page.hidden("csrf");
-        let mut fields = vec![("csrf", csrf.as_str()), ("email", email)];
-        fields.extend(password.map(|password| ("current", password)));
-        self.post("/account/email", &fields).await
+        self.post("/account/email", &[("csrf", &page.hidden("csrf")), ("email", email)]).await
     }
 
     /// Opens a mailed link, and says yes, if there is anything to say yes to.
@@ -159,10 +157,10 @@ async fn an_address_is_changed_when_the_new_one_has_confirmed_it(engine: Engine)
         ("ada", "This is not an e-mail address."),
         ("ADA@example.org", "This is the address that you have."),
     ] {
-        let page = person.wants_email(email, None).await;
+        let page = person.wants_email(email).await;
         assert!(page.status == 422 && page.body.contains(words), "{email}: {}", page.body);
     }
-    let page = person.wants_email("ada@new.example", None).await;
+    let page = person.wants_email("ada@new.example").await;
     assert!(page.status == 200 && page.body.contains("Look into your mail"), "{page:?}");
     let mail = mails.receives(1).await;
     assert_eq!((mail.to.as_str(), email_of(&app, "ada").await.as_str()), ("ada@new.example", "ada@example.org"));
@@ -185,7 +183,10 @@ async fn an_address_is_changed_when_the_new_one_has_confirmed_it(engine: Engine)
     // She is signed in still, and finds it there.
     assert!(person.get("/account").await.body.contains("ada@new.example"));
 
-    person.wants_email("ada@late.example", Some(PASSWORD)).await;
+    let page = person.get("/account/email").await;
+    let fields = [("csrf", &*page.hidden("csrf")), ("next", "email"), ("username", "ada"), ("password", PASSWORD)];
+    person.post("/sign-in", &fields).await;
+    person.wants_email("ada@late.example").await;
     let late = mails.receives(3).await.link();
     app.advance(3_600);
     assert_eq!(app.person().says_yes(&late).await.status, 410);
@@ -195,8 +196,8 @@ async fn an_address_is_changed_when_the_new_one_has_confirmed_it(engine: Engine)
 async fn an_address_that_nobody_proved_is_proved_and_never_a_way_in(engine: Engine) {
     let (app, mails, person) = server(engine).await;
     app.sql("UPDATE users SET email_verified = FALSE").await;
-    assert!(person.get("/account").await.body.contains("ada@example.org, not confirmed"));
-    person.wants_email("ada@example.org", None).await;
+    assert!(person.get("/account/security").await.body.contains("ada@example.org, not confirmed"));
+    person.wants_email("ada@example.org").await;
     person.says_yes(&mails.receives(1).await.link()).await;
     let ada = app.store.user_by_login("ada").await.unwrap().unwrap();
     assert!(ada.email_verified && ada.email.as_deref() == Some("ada@example.org"));
@@ -204,7 +205,7 @@ async fn an_address_that_nobody_proved_is_proved_and_never_a_way_in(engine: Engi
     // It may be a stranger's, by a slip of who wrote it down.
     app.sql("UPDATE users SET email = 'slip@example.net', email_key = 'slip@example.net', email_verified = FALSE")
         .await;
-    person.wants_email("ada@new.example", None).await;
+    person.wants_email("ada@new.example").await;
     person.says_yes(&mails.receives(2).await.link()).await;
     assert_eq!(email_of(&app, "ada").await, "ada@new.example");
     app.outbox_is_empty().await;
@@ -215,9 +216,9 @@ async fn the_old_address_takes_it_back(engine: Engine) {
     let (app, mails, thief) = server(engine).await;
     let rp = app.client("web").create().await;
     let tokens = rp.sign_in_with(&thief, "ada", &[]).await;
-    thief.wants_email("thief@example.net", None).await;
+    thief.wants_email("thief@example.net").await;
     thief.says_yes(&mails.receives(1).await.link()).await;
-    thief.wants_email("thief2@example.net", None).await;
+    thief.wants_email("thief2@example.net").await;
     let waits = mails.receives(3).await.link();
     let undo = mails.mails().into_iter().find(|mail| mail.to == "ada@example.org").unwrap().link();
     app.advance(7 * 86_400 - 1);
@@ -238,7 +239,7 @@ async fn the_old_address_takes_it_back(engine: Engine) {
 async fn a_second_change_does_not_end_the_way_back_of_the_first(engine: Engine) {
     let (app, mails, thief) = server(engine).await;
     for (n, email) in ["one@example.net", "two@example.net"].into_iter().enumerate() {
-        thief.wants_email(email, None).await;
+        thief.wants_email(email).await;
         thief.says_yes(&mails.receives(2 * n + 1).await.link()).await;
         mails.receives(2 * n + 2).await;
     }
@@ -254,7 +255,7 @@ async fn a_second_change_does_not_end_the_way_back_of_the_first(engine: Engine) 
 async fn a_later_way_back_does_not_end_an_earlier(engine: Engine) {
     let (app, mails, thief) = server(engine).await;
     for (n, email) in ["one@example.net", "two@example.net"].into_iter().enumerate() {
-        thief.wants_email(email, None).await;
+        thief.wants_email(email).await;
         thief.says_yes(&mails.receives(2 * n + 1).await.link()).await;
         mails.receives(2 * n + 2).await;
         app.advance(1);
@@ -267,19 +268,51 @@ async fn a_later_way_back_does_not_end_an_earlier(engine: Engine) {
 
 async fn who_signed_in_long_ago_proves_it_again(engine: Engine) {
     let (app, mails, person) = server(engine).await;
-    assert!(!person.get("/account/email").await.body.contains("name=\"current\""));
-    app.advance(5 * 60);
-    // ASVS 7.5.1
     let page = person.get("/account/email").await;
-    assert!(page.body.contains("name=\"current\""), "{}", page.body);
-    for password in [None, Some(""), Some("not her password")] {
-        let page = person.wants_email("ada@new.example", password).await;
-        assert!(page.status == 422 && page.body.contains("The password is not right."), "{}", page.body);
+    app.advance(10 * 60 + 1);
+    // ASVS 7.5.1
+    let fields = [("csrf", &*page.hidden("csrf")), ("email", "ada@new.example")];
+    for page in [person.get("/account/email").await, person.post("/account/email", &fields).await] {
+        assert!(page.asks_to_sign_in() && page.body.contains(" readonly"), "{page:?}");
+        assert_eq!((page.username(), page.hidden("next")), ("ada".to_owned(), "email".to_owned()));
     }
     app.outbox_is_empty().await;
     assert!(mails.mails().is_empty());
-    assert_eq!(person.wants_email("ada@new.example", Some(PASSWORD)).await.status, 200);
+    let page = person.get("/account/email").await;
+    let fields = [("csrf", &*page.hidden("csrf")), ("next", "email"), ("username", "ada"), ("password", PASSWORD)];
+    assert!(person.post("/sign-in", &fields).await.url.ends_with("/account/email"));
+    assert_eq!(person.wants_email("ada@new.example").await.status, 200);
     assert_eq!(mails.receives(1).await.to, "ada@new.example");
+    // For another password the current one is asked for in any case.
+    app.advance(10 * 60 + 1);
+    assert!(person.changes_password(PASSWORD, NEW, false).await.body.contains("Your password is changed."));
+}
+
+async fn whoever_has_a_second_factor_shows_it_first(engine: Engine) {
+    let (app, mails, person) = server(engine).await;
+    // A session of before there was one is not enough.
+    let (telephone, _) = person.sets_up_an_app(&app).await;
+    for (path, next) in [("/account/password", "password"), ("/account/email", "email")] {
+        let page = person.get(path).await;
+        assert!(page.asks_to_sign_in(), "{page:?}");
+        let csrf = page.hidden("csrf");
+        let fields = [("csrf", csrf.as_str()), ("email", "eve@example.net"), ("current", PASSWORD), ("password", NEW)];
+        assert!(person.post(path, &fields).await.asks_to_sign_in(), "{path}");
+        app.advance(30);
+        let fields = [("csrf", csrf.as_str()), ("next", next), ("username", "ada"), ("password", PASSWORD)];
+        let page = person.post("/sign-in", &fields).await;
+        let page = person.enter(&page, &telephone.code(&app)).await;
+        assert!(page.url.ends_with(path), "{page:?}");
+        app.advance(10 * 60 + 1);
+    }
+    assert!(mails.mails().is_empty());
+    let page = person.get("/account/password").await;
+    let fields = [("csrf", &*page.hidden("csrf")), ("next", "password"), ("username", "ada"), ("password", PASSWORD)];
+    let page = person.post("/sign-in", &fields).await;
+    person.enter(&page, &telephone.code(&app)).await;
+    assert!(person.changes_password(PASSWORD, NEW, true).await.body.contains("Your password is changed."));
+    // It is still the session of both factors.
+    assert_eq!(person.wants_email("ada@new.example").await.status, 200);
 }
 
 async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {
@@ -287,7 +320,7 @@ async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {
     app.user("bob").await;
     let mut answers = Vec::new();
     for email in ["bob@example.org", "nobody@example.org"] {
-        let page = person.wants_email(email, None).await;
+        let page = person.wants_email(email).await;
         answers.push((page.status, page.url, page.body));
     }
     // ASVS 6.3.8
@@ -303,14 +336,14 @@ async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {
     assert_eq!(email_of(&app, "ada").await, "ada@example.org");
     // ASVS 6.6.3
     for _ in 0..3 {
-        person.wants_email("x@example.org", None).await;
+        person.wants_email("x@example.org").await;
     }
-    assert_eq!(person.wants_email("y@example.org", None).await.status, 429);
+    assert_eq!(person.wants_email("y@example.org").await.status, 429);
 }
 
 async fn a_change_that_waits_ends_with_the_password_and_the_session(engine: Engine) {
     let (app, mails, thief) = server(engine).await;
-    thief.wants_email("thief@example.net", None).await;
+    thief.wants_email("thief@example.net").await;
     let link = mails.receives(1).await.link();
     let ada = app.person();
     ada.forgot("ada").await;
@@ -322,7 +355,7 @@ async fn a_change_that_waits_ends_with_the_password_and_the_session(engine: Engi
     let session = app.store.user_by_login("ada").await.unwrap().unwrap().id;
     assert!(app.store.sessions_of(session, app.clock.now()).await.unwrap().is_empty());
     app.clock.advance(Duration::from_secs(1));
-    assert!(thief.wants_email("thief@example.net", None).await.status != 200 || !thief.is_signed_in().await);
+    assert!(thief.wants_email("thief@example.net").await.status != 200 || !thief.is_signed_in().await);
     app.outbox_is_empty().await;
     assert_eq!(mails.mails().len(), 3);
 }
@@ -331,7 +364,8 @@ async fn without_mail_the_password_can_be_changed_and_the_address_not(engine: En
     let app = TestApp::spawn(engine).await;
     app.user("ada").await;
     let person = app.person();
-    let page = person.sign_in_to_account("ada").await;
+    person.sign_in_to_account("ada").await;
+    let page = person.get("/account/security").await;
     assert!(page.body.contains("/account/password") && !page.body.contains("/account/email"), "{}", page.body);
     person.get("/account/email").await.expect_error_page(404);
     assert!(person.changes_password(PASSWORD, NEW, true).await.body.contains("Your password is changed."));

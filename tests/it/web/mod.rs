@@ -15,6 +15,7 @@ mod mail;
 mod memory;
 mod recovery;
 mod registration;
+pub mod second_factor;
 mod sessions;
 mod shutdown;
 mod sign_in;

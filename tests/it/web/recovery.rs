@@ -13,6 +13,7 @@ use crate::support::{Engine, Page, Person, Pkce, TestApp};
 
 each_engine!(
     a_forgotten_password_is_replaced_and_the_request_goes_on,
+    a_reset_is_no_way_past_a_second_factor,
     whether_there_is_an_account_does_not_show,
     a_link_works_once_for_a_quarter_of_an_hour,
     a_newer_link_ends_the_older,
@@ -90,6 +91,28 @@ async fn a_forgotten_password_is_replaced_and_the_request_goes_on(engine: Engine
     elsewhere.forgot("ada").await;
     let page = elsewhere.resets(&mails.receives(3).await.link(), "three boats and a candle").await;
     assert!(page.asks_to_sign_in() && page.hidden("request").is_empty(), "{page:?}");
+}
+
+async fn a_reset_is_no_way_past_a_second_factor(engine: Engine) {
+    let (app, mails) = server(engine).await;
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    let (telephone, _) = person.sets_up_an_app(&app).await;
+    app.advance(30);
+    // A sign-in that waits for its second step ends with the password that was its first.
+    let waiting = app.person();
+    let page = waiting.get("/sign-in").await;
+    let second = waiting.sign_in(&page, "ada", PASSWORD).await;
+    let thief = app.person();
+    thief.forgot("ada").await;
+    let page = thief.resets(&mails.receives(1).await.link(), NEW).await;
+    // ASVS 6.4.3
+    let page = thief.sign_in(&page, "ada", NEW).await;
+    assert!(page.url.contains("/sign-in/second") && !thief.is_signed_in().await, "{page:?}");
+    waiting.enter(&second, &telephone.code(&app)).await;
+    assert!(!waiting.is_signed_in().await);
+    thief.enter(&page, &telephone.code(&app)).await;
+    assert!(thief.is_signed_in().await, "it was she herself");
 }
 
 async fn whether_there_is_an_account_does_not_show(engine: Engine) {

@@ -4,6 +4,7 @@ use std::fs;
 
 use grantor::config::sign_up::Who;
 
+use super::second_factor::App;
 use crate::cli::place::Place;
 use crate::each_engine;
 use crate::support::behind::at_once;
@@ -16,6 +17,7 @@ each_engine!(
     an_account_is_made_once_for_an_hour,
     what_will_not_do_is_named_beside_its_field,
     somebody_who_signs_in_elsewhere_meanwhile_is_not_taken_along,
+    where_everybody_needs_a_second_factor_it_is_set_up_first,
     without_leave_nobody_makes_an_account,
 );
 
@@ -193,6 +195,25 @@ async fn somebody_who_signs_in_elsewhere_meanwhile_is_not_taken_along(engine: En
     assert!(page.url.ends_with("/account") && page.body.contains("grace@example.org"), "{page:?}");
     use grantor::types::Clock as _;
     assert!(app.store.sessions_of(ada, app.clock.now()).await.unwrap().is_empty());
+}
+
+async fn where_everybody_needs_a_second_factor_it_is_set_up_first(engine: Engine) {
+    let mails = MailServer::start().await;
+    let toml = format!("[second_factor]\npolicy = \"required\"\n[sign_up]\nmode = \"open\"\n{}", mails.toml());
+    let app = TestApp::with(engine, &toml).await;
+    let rp = app.client("web").create().await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    let request = rp.authorize(&person, &pkce, &[]).await.hidden("request");
+    let page = person.get(&format!("/sign-up?request={request}")).await;
+    let fields = [("csrf", &*page.hidden("csrf")), ("request", &request), ("email", "grace@example.org")];
+    person.post("/sign-up", &fields).await;
+    let page = person.makes_an_account(&mails.receives(1).await.link(), "", NEW).await;
+    // ASVS 6.3.3
+    assert!(page.url.contains("/sign-in/second") && !person.is_signed_in().await, "{page:?}");
+    let telephone = App::set_up(&page);
+    let page = person.enter(&page, &telephone.code(&app)).await;
+    assert!(page.body.contains(&format!("/oauth/authorize/continue?request={request}")), "{page:?}");
+    assert!(person.is_signed_in().await);
 }
 
 async fn without_leave_nobody_makes_an_account(engine: Engine) {

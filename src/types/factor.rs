@@ -1,0 +1,32 @@
+//! What a person proves besides their password.
+
+use super::{Authentication, FactorId, SessionId, SignInId, Timestamp, UserId};
+
+/// An authenticator app: a row of `factors`.
+#[derive(Clone)]
+pub struct Factor {
+    pub id: FactorId,
+    pub user: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The seed of its codes (RFC 6238), sealed.
+    pub sealed: Vec<u8>,
+    pub created_at: Timestamp,
+    /// When its first code was shown to us. Until then it is being set up, and counts for nothing.
+    pub confirmed_at: Option<Timestamp>,
+    pub used_at: Option<Timestamp>,
+}
+
+/// A sign-in of which the first step is done: a row of `sign_ins`.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub id: SignInId,
+    /// The id of the browser's record.
+    pub browser: String,
+    pub user: UserId,
+    /// The session that is to be raised, of somebody who is signed in already.
+    pub session: Option<SessionId>,
+    /// What was proved until now.
+    pub proved: Authentication,
+    pub expires_at: Timestamp,
+}
