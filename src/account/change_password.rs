@@ -94,10 +94,8 @@ impl Accounts {
             tx.end_sessions_of(user.id, Some(session.id), now).await?;
         }
         // ASVS 6.3.7
-        if let Some(to) = user.email.as_deref().filter(|_| user.email_verified) {
-            let letter = Letter::PasswordChanged { account: user.username.clone(), at: now };
-            self.write(&mut tx, to, letter, now).await?;
-        }
+        let letter = Letter::PasswordChanged { account: user.username.clone(), at: now };
+        self.tell(&mut tx, user, letter, now).await?;
         tx.commit().await?;
         tracing::info!(target: "audit", event = "password_changed", by = "owner", user = %user.id);
         Ok(PasswordChange::Done)

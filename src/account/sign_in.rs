@@ -176,6 +176,8 @@ impl Accounts {
         };
         let factors = self.factors_and_begun(user, now).await?;
         let Some(spent) = self.judge(&factors, attempt.code, now)? else { return Ok(refused(user)) };
+        let news = spent.news();
+        let owner = if news.is_some() { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.finish_sign_in(step.id, now).await? {
             return Ok(SecondStep::Gone);
@@ -183,6 +185,9 @@ impl Accounts {
         let Some(recovery_codes) = self.spend(&mut tx, user, spent, now).await? else { return Ok(refused(user)) };
         let proved = step.proved.and(Method::OneTimePassword, now);
         let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
+        if let Some(news) = news {
+            self.tell_of(&mut tx, owner.as_ref(), news, now).await?;
+        }
         tx.commit().await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })

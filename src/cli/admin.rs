@@ -97,6 +97,11 @@ impl Admin {
         Accounts::new(config, self.store.clone(), hashing, ring, Arc::new(self.rng.clone()))
     }
 
+    /// Who writes letters, where mail goes out.
+    pub async fn writer(&self) -> anyhow::Result<Option<Accounts>> {
+        Ok(if self.config.mail.is_on() { Some(self.accounts().await?) } else { None })
+    }
+
     /// How clients know people.
     pub async fn subjects(&self) -> anyhow::Result<Subjects> {
         let ring = self.servers_key_ring().await?;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::crypto::{KeyRing, random};
 use crate::outgoing::mail::Mail;
 use crate::store::{Kind, Purpose, Sealed, Tx};
-use crate::types::{Fault, Timestamp};
+use crate::types::{Fault, Timestamp, User};
 
 pub use words::Words;
 
@@ -38,8 +38,20 @@ pub enum Letter {
     AddressTaken { account: String },
     /// To the old address.
     EmailChanged { account: String, email: String, at: Timestamp, link: String },
+    /// What proves who somebody is has changed.
+    SecondFactor { account: String, what: Factors, at: Timestamp },
     /// `grantor mail test`.
     Test,
+}
+
+/// What became of somebody's second factor.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factors {
+    Added,
+    Removed,
+    CodesReplaced,
+    CodeUsed,
 }
 
 impl Letter {
@@ -54,9 +66,11 @@ impl Letter {
             Self::ResetPassword { .. } => super::links::lifetime(Purpose::ResetPassword),
             Self::SignUp { .. } | Self::AccountExists { .. } => super::links::lifetime(Purpose::SignUp),
             Self::ConfirmEmail { .. } | Self::AddressTaken { .. } => super::links::lifetime(Purpose::ConfirmEmail),
-            Self::PasswordChanged { .. } | Self::Invitation { .. } | Self::EmailChanged { .. } | Self::Test => {
-                Duration::from_hours(72)
-            }
+            Self::PasswordChanged { .. }
+            | Self::Invitation { .. }
+            | Self::EmailChanged { .. }
+            | Self::SecondFactor { .. }
+            | Self::Test => Duration::from_hours(72),
         }
     }
 
@@ -71,6 +85,7 @@ impl Letter {
             Self::ConfirmEmail { .. } => "confirm_email",
             Self::AddressTaken { .. } => "address_taken",
             Self::EmailChanged { .. } => "email_changed",
+            Self::SecondFactor { .. } => "second_factor",
             Self::Test => "test",
         }
     }
@@ -128,6 +143,17 @@ impl Accounts {
         tx.post(Kind::Mail, &sealed, expires_at, now).await?;
         tracing::info!(target: "audit", event = "mail_written", letter = name, message = sealed.id);
         Ok(())
+    }
+
+    /// Tells somebody of a change to what proves who they are, at the address that is known to be theirs (ASVS 6.3.7).
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn tell(&self, tx: &mut Tx, user: &User, letter: Letter, now: Timestamp) -> Result<(), Fault> {
+        match user.email.as_deref().filter(|_| user.email_verified) {
+            Some(to) => self.write(tx, to, letter, now).await,
+            None => Ok(()),
+        }
     }
 
     /// Seals what is put into the outbox, for its place there alone.

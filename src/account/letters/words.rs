@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::Letter;
+use super::{Factors, Letter};
 use crate::account::links::{INVITATION, address, lifetime};
 use crate::config::Config;
 use crate::store::Purpose;
@@ -98,6 +98,23 @@ impl Letter {
                         .to_owned(),
                 ],
             },
+            Self::SecondFactor { account, what, at } => {
+                let (subject, said_of) = match what {
+                    Factors::Added => ("An authenticator app was added", "asks for the code of an authenticator app"),
+                    Factors::Removed => ("An authenticator app was removed", "has one authenticator app less"),
+                    Factors::CodesReplaced => ("You have new recovery codes", "has other recovery codes"),
+                    Factors::CodeUsed => ("A recovery code was used", "was entered with a recovery code"),
+                };
+                Words {
+                    subject: subject.to_owned(),
+                    paragraphs: vec![format!("The account {account} at {site} {said_of}: {}.", said(*at))],
+                    action: None,
+                    after: vec![format!(
+                        "If it was not you, somebody else is in your account: choose another password at once, at {}",
+                        page("/forgot-password")
+                    )],
+                }
+            }
             Self::Test => Words {
                 subject: "A test".to_owned(),
                 paragraphs: vec![format!("{site} can send mail to you.")],

@@ -21,6 +21,7 @@ each_engine!(
     a_later_way_back_does_not_end_an_earlier,
     who_signed_in_long_ago_proves_it_again,
     whoever_has_a_second_factor_shows_it_first,
+    what_becomes_of_a_second_factor_is_told,
     whether_the_new_address_is_somebodys_does_not_show,
     a_change_that_waits_ends_with_the_password_and_the_session,
     without_mail_the_password_can_be_changed_and_the_address_not,
@@ -305,7 +306,7 @@ async fn whoever_has_a_second_factor_shows_it_first(engine: Engine) {
         assert!(page.url.ends_with(path), "{page:?}");
         app.advance(10 * 60 + 1);
     }
-    assert!(mails.mails().is_empty());
+    assert!(mails.mails().iter().all(|mail| mail.to != "eve@example.net"), "{:?}", mails.mails());
     let page = person.get("/account/password").await;
     let fields = [("csrf", &*page.hidden("csrf")), ("next", "password"), ("username", "ada"), ("password", PASSWORD)];
     let page = person.post("/sign-in", &fields).await;
@@ -313,6 +314,29 @@ async fn whoever_has_a_second_factor_shows_it_first(engine: Engine) {
     assert!(person.changes_password(PASSWORD, NEW, true).await.body.contains("Your password is changed."));
     // It is still the session of both factors.
     assert_eq!(person.wants_email("ada@new.example").await.status, 200);
+}
+
+async fn what_becomes_of_a_second_factor_is_told(engine: Engine) {
+    let (app, mails, person) = server(engine).await;
+    // ASVS 6.3.7
+    let (telephone, codes) = person.sets_up_an_app(&app).await;
+    assert_eq!(mails.receives(1).await.header("Subject"), "An authenticator app was added");
+    app.advance(30);
+    let elsewhere = app.person();
+    let second = elsewhere.sign_in(&elsewhere.get("/sign-in").await, "ada", PASSWORD).await;
+    elsewhere.enter(&second, &telephone.code(&app)).await;
+    assert!(elsewhere.is_signed_in().await);
+    let lost = app.person();
+    let second = lost.sign_in(&lost.get("/sign-in").await, "ada", PASSWORD).await;
+    lost.enter(&second, &codes[0]).await;
+    let mail = mails.receives(2).await;
+    assert_eq!((mail.to.as_str(), mail.header("Subject")), ("ada@example.org", "A recovery code was used"));
+    let page = lost.get("/account/security").await;
+    let (csrf, id) = (page.hidden("csrf"), page.hidden("app"));
+    lost.post("/account/security/recovery-codes", &[("csrf", &csrf)]).await;
+    assert_eq!(mails.receives(3).await.header("Subject"), "You have new recovery codes");
+    lost.post("/account/security/app/remove", &[("csrf", &csrf), ("app", &id)]).await;
+    assert_eq!(mails.receives(4).await.header("Subject"), "An authenticator app was removed");
 }
 
 async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {

@@ -264,5 +264,11 @@ async fn who_is_invited_makes_an_account() {
     app.person().makes_an_account(link, "", NEW).await;
     assert!(app.store.user_by_login("alan@example.org").await.unwrap().is_some());
     assert_eq!(mails.mails().len(), 1);
+    // ASVS 6.3.7: whoever has another password by command is told.
+    let set = ["user", "set-password", "grace@example.org", "--password-stdin"];
+    let set = [&set[..], &["--config", "grantor.toml", "--database", &database]].concat();
+    place.run_with(&set, "three boats and a candle").expect_ok();
+    // By the clock of the server it is six days old, and nobody is told any more.
+    assert_eq!(app.count("outbox WHERE kind = 'mail'").await, 1);
     place.run(&["user", "invite", "x@example.org", "--database", &database]).expect_refused(1, "set sign_up.mode");
 }
