@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
-use grantor::app::data;
+use grantor::app::{data, secret};
 use grantor::crypto::random::{uuid_v4, uuid_v7};
 use grantor::crypto::{Random, SystemRandom};
 use grantor::oauth::client_auth::{self, Presented};
 use grantor::oauth::issue::{self, Access, access_token, refresh_token};
 use grantor::oauth::resource::Target;
-use grantor::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects, introspect};
+use grantor::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects, introspect, subjects};
 use grantor::store::Grant;
 use grantor::types::authentication::{Authentication, Method};
 use grantor::types::{
@@ -95,7 +95,9 @@ impl World {
         let ring = Arc::new(data::key_ring(config, &*rng).expect("a key ring"));
         let store = data::open_store(config, Arc::new(Stopped(now))).await.expect("a database");
         store.read_changes().await.expect("the feed is read");
-        let subjects = Arc::new(Subjects::open(&store, &ring, &*rng, now).await.expect("a secret"));
+        let subjects = Arc::new(Subjects::new(
+            &secret::open((&store, &ring), subjects::SECRET, &*rng, now).await.expect("a secret"),
+        ));
         let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, rng.clone(), now).await.expect("keys");
         // Before the tokens that it shall not kill.
         register_both(&store, Timestamp::from_secs(now.secs() - 60)).await;

@@ -1,9 +1,12 @@
 //! Another password, by who knows the one that there is (ASVS 6.2.2, 6.2.3).
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 
 use super::letters::Letter;
 use super::password::PasswordProblem;
+use super::throttle::{Admission, Guess, KnownBrowser};
 use super::{Accounts, names};
 use crate::crypto::{Busy, Verdict};
 use crate::store::Stored;
@@ -14,6 +17,7 @@ enum Proof {
     /// With the hash that their password was verified against.
     Right(String),
     Wrong,
+    Throttled(Timestamp),
     /// Too many passwords are hashed at this moment.
     Busy,
 }
@@ -24,6 +28,10 @@ pub struct NewPassword {
     pub new: SecretString,
     /// Whether everybody else who is signed in is signed out (ASVS 7.4.3).
     pub end_others: bool,
+    /// Where it is wanted.
+    pub address: Option<IpAddr>,
+    /// Who has signed in with this browser before.
+    pub known: KnownBrowser,
 }
 
 /// What came of it.
@@ -32,20 +40,34 @@ pub enum PasswordChange {
     Done,
     /// It is not the current password.
     Wrong,
+    /// There were too many wrong attempts: the next one is let through at this time.
+    Throttled(Timestamp),
     Weak(PasswordProblem),
     /// Too many passwords are hashed at this moment.
     Busy,
 }
 
 impl Accounts {
-    /// Verifies a password of somebody who is signed in.
-    async fn prove(&self, user: &User, password: SecretString) -> Result<Proof, Fault> {
+    /// Verifies the current password, as often as it may be guessed at the sign-in: a session that was left open must not
+    /// be a way to find it out (ASVS 6.3.1).
+    async fn prove(&self, user: &User, wanted: &NewPassword, now: Timestamp) -> Result<Proof, Fault> {
+        let guess = Guess::Password { login: &user.username, browser: wanted.known.of(Some(user.id)) };
+        let counted = match self.admit(guess, wanted.address, now).await? {
+            Admission::Now(counted) => counted,
+            Admission::Until(at) => return Ok(Proof::Throttled(at)),
+        };
         let known = self.store.credentials(&user.username).await?.filter(|known| known.user.id == user.id);
         let hash = known.and_then(|known| known.password_hash);
-        let verdict = self.hashing.verify(hash.clone(), password).await;
+        let verdict = self.hashing.verify(hash.clone(), wanted.current.clone()).await;
         Ok(match (verdict, hash) {
-            (Ok(Verdict::Right | Verdict::RightButOutdated), Some(hash)) => Proof::Right(hash),
-            (Err(Busy), _) => Proof::Busy,
+            (Ok(Verdict::Right | Verdict::RightButOutdated), Some(hash)) => {
+                self.was_right(counted, now).await?;
+                Proof::Right(hash)
+            }
+            (Err(Busy), _) => {
+                self.was_not_judged(counted, now).await?;
+                Proof::Busy
+            }
             _ => {
                 tracing::warn!(target: "audit", event = "proof", outcome = "refused", user = %user.id);
                 Proof::Wrong
@@ -74,8 +96,9 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<PasswordChange, Fault> {
         // ASVS 6.2.3
-        let known = match self.prove(user, wanted.current).await? {
+        let known = match self.prove(user, &wanted, now).await? {
             Proof::Right(hash) => hash,
+            Proof::Throttled(at) => return Ok(PasswordChange::Throttled(at)),
             Proof::Wrong => return Ok(PasswordChange::Wrong),
             Proof::Busy => return Ok(PasswordChange::Busy),
         };

@@ -1,11 +1,14 @@
 //! Signing in: by name and password, and then, where it is asked for, by a second factor.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::Accounts;
+use super::letters::Letter;
 use super::second_factor::SetUp;
+use super::throttle::{Admission, Guess, KnownBrowser};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
@@ -32,6 +35,10 @@ pub struct Place<'a> {
     pub device: String,
     /// Who is signed in there already.
     pub current: Option<SessionId>,
+    /// Where the attempt comes from.
+    pub address: Option<IpAddr>,
+    /// Who has signed in with this browser before.
+    pub known: KnownBrowser,
 }
 
 /// The hash that a password was verified against, and the one to keep: the same, or a stronger one.
@@ -49,6 +56,8 @@ pub enum SignIn {
     Wrong,
     /// Too many are signing in at this moment: 503, at once.
     Busy,
+    /// There were too many wrong attempts: the next one is let through at this time.
+    Throttled(Timestamp),
 }
 
 /// What somebody typed as their second factor.
@@ -69,6 +78,8 @@ pub enum SecondStep {
     Wrong,
     /// The sign-in has expired, was finished, or was tried too often: the password comes first again.
     Gone,
+    /// As at the first step.
+    Throttled(Timestamp),
 }
 
 impl Accounts {
@@ -78,11 +89,21 @@ impl Accounts {
     /// When the database is away.
     pub async fn sign_in(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<SignIn, Fault> {
         let credentials = self.store.credentials(attempt.login).await?;
+        let place = &attempt.place;
+        let browser = place.known.of(credentials.as_ref().map(|known| known.user.id));
+        let guess = Guess::Password { login: attempt.login, browser };
+        let counted = match self.admit(guess, place.address, now).await? {
+            Admission::Now(counted) => counted,
+            Admission::Until(at) => return Ok(SignIn::Throttled(at)),
+        };
         let hash = credentials.as_ref().and_then(|known| known.password_hash.clone());
         // Without a hash the same work is done, so that time does not tell who exists (ASVS 6.3.8).
         let verdict = match self.hashing.verify(hash.clone(), attempt.password.clone()).await {
             Ok(verdict) => verdict,
-            Err(Busy) => return Ok(SignIn::Busy),
+            Err(Busy) => {
+                self.was_not_judged(counted, now).await?;
+                return Ok(SignIn::Busy);
+            }
         };
         match (verdict, credentials, hash) {
             (Verdict::Right | Verdict::RightButOutdated, Some(known), Some(hash)) => {
@@ -91,6 +112,7 @@ impl Accounts {
                 } else {
                     None
                 };
+                self.was_right(counted, now).await?;
                 let proof = Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash };
                 self.first_step(&known.user, proof, &attempt.place, now).await
             }
@@ -127,6 +149,9 @@ impl Accounts {
             return Ok(SignIn::Second(step.id));
         }
         let session = self.open_session(&mut tx, (user.id, proved), (present, place), now).await?;
+        if self.is_news(place, user.id) {
+            self.tell(&mut tx, user, signed_in(user, place, now), now).await?;
+        }
         tx.commit().await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
         Ok(SignIn::Done(Box::new(session)))
@@ -167,6 +192,10 @@ impl Accounts {
             return Ok(SecondStep::Gone);
         };
         let user = step.user;
+        let counted = match self.admit(Guess::Code(user), place.address, now).await? {
+            Admission::Now(counted) => counted,
+            Admission::Until(at) => return Ok(SecondStep::Throttled(at)),
+        };
         let present = match step.session {
             Some(raised) => match self.store.session(raised, now).await? {
                 Some(session) => Some(session),
@@ -176,8 +205,8 @@ impl Accounts {
         };
         let factors = self.factors_and_begun(user, now).await?;
         let Some(spent) = self.judge(&factors, attempt.code, now)? else { return Ok(refused(user)) };
-        let news = spent.news();
-        let owner = if news.is_some() { self.store.user(user).await? } else { None };
+        let (news, elsewhere) = (spent.news(), self.is_news(place, user));
+        let owner = if elsewhere || news.is_some() { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.finish_sign_in(step.id, now).await? {
             return Ok(SecondStep::Gone);
@@ -188,7 +217,11 @@ impl Accounts {
         if let Some(news) = news {
             self.tell_of(&mut tx, owner.as_ref(), news, now).await?;
         }
+        if let (Some(owner), true) = (&owner, elsewhere) {
+            self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
+        }
         tx.commit().await?;
+        self.was_right(counted, now).await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }
@@ -208,6 +241,13 @@ impl Accounts {
         let set_up =
             if self.factors(user.id, now).await?.is_empty() { Some(self.set_up(&user, now).await?) } else { None };
         Ok(Some((user, set_up)))
+    }
+
+    /// Whether a person is told that they signed in here: where they have not before, as far as the browser knows
+    /// (ASVS 6.3.5).
+    fn is_news(&self, place: &Place<'_>, user: UserId) -> bool {
+        let mail = &self.config.mail;
+        mail.is_on() && mail.new_devices && place.known.of(Some(user)).is_none()
     }
 
     /// Who is signed in where somebody signs in.
@@ -285,6 +325,10 @@ impl Accounts {
         }
         Ok(())
     }
+}
+
+fn signed_in(user: &User, place: &Place<'_>, now: Timestamp) -> Letter {
+    Letter::SignedIn { account: user.username.clone(), device: place.device.clone(), at: now }
 }
 
 fn refused(user: UserId) -> SecondStep {

@@ -1,10 +1,12 @@
 //! What somebody asks for who must not learn what comes of it: not by words, and not by waiting (ASVS 6.3.8). The wish
 //! alone is written down while they wait, whoever they are, and granted from the outbox.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::throttle::{Admission, Guess};
 use super::{Accounts, letters};
 use crate::store::{Kind, Message, Sealed};
 use crate::types::{Fault, RequestId, SessionId, Timestamp};
@@ -34,6 +36,23 @@ pub(super) fn name(typed: &str) -> Option<String> {
 }
 
 impl Accounts {
+    /// Counts a mail that somebody asks for, to whoever `named` is, whether there is somebody or not: that must not show.
+    /// `Some` says from when on.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn mail_waits(
+        &self,
+        named: &str,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Fault> {
+        Ok(match self.admit(Guess::Mail(named), from, now).await? {
+            Admission::Now(_) => None,
+            Admission::Until(at) => Some(at),
+        })
+    }
+
     /// Writes a wish down.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The wiring, all of it: configuration in, a running server out.
 
 pub mod data;
+pub mod secret;
 mod tls;
 
 use std::collections::HashMap;
@@ -16,14 +17,15 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::task::{Id, JoinSet};
 
-use crate::account::Accounts;
+use crate::account::password::PasswordRules;
+use crate::account::{Accounts, throttle};
 use crate::config::Config;
 use crate::crypto::password::Params;
-use crate::crypto::{PasswordHashing, Random, SystemRandom, random};
+use crate::crypto::{Mac, PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
 use crate::jobs::outbox::{Logouts, Mails, Wishes};
 use crate::oauth::register::Limiter;
-use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects, resource};
+use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects, resource, subjects};
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
@@ -66,8 +68,9 @@ impl App {
         let ring = Arc::new(data::key_ring(&config, &*ambient.rng)?);
         let store = data::open_store(&config, ambient.clock.clone()).await?;
         let now = ambient.clock.now();
-        let subjects = Subjects::open(&store, &ring, &*ambient.rng, now).await;
-        let subjects = Arc::new(subjects.map_err(|fault| anyhow!("{fault}"))?);
+        let shared = async |name| secret::open((&store, &ring), name, &*ambient.rng, now).await;
+        let subjects = Arc::new(Subjects::new(&shared(subjects::SECRET).await?));
+        let mac = Mac::new(&shared(throttle::SECRET).await?);
         let keys = Keys::open(&store, ring.clone(), &config.keys.algorithms, ambient.rng.clone(), now).await;
         let keys = Arc::new(keys.map_err(|fault| anyhow!("{fault}"))?);
         jobs::feed::catch_up(&store, &keys).await.map_err(|(what, fault)| anyhow!("{what}: {fault}"))?;
@@ -112,8 +115,15 @@ impl App {
             outgoing,
         };
         jobs.start("telling of logouts", jobs::outbox::run(store.clone(), ambient.clock.clone(), logouts));
-        let hashing = password_hashing(&config)?;
-        let accounts = Accounts::new(config.clone(), store.clone(), hashing, ring.clone(), ambient.rng.clone())?;
+        let accounts = Accounts {
+            config: config.clone(),
+            store: store.clone(),
+            hashing: password_hashing(&config)?,
+            rules: Arc::new(PasswordRules::new(&config)?),
+            ring: ring.clone(),
+            mac,
+            rng: ambient.rng.clone(),
+        };
         if let Some(mailer) = data::mailer(&config)? {
             let clock = ambient.clock.clone();
             let wishes = Wishes { accounts: accounts.clone(), clock: clock.clone() };

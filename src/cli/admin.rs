@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 
-use crate::account::Accounts;
-use crate::app::{self, data};
+use crate::account::password::PasswordRules;
+use crate::account::{Accounts, throttle};
+use crate::app::{self, data, secret};
 use crate::config::{self, Config, Overrides};
-use crate::crypto::{KeyRing, SystemRandom};
-use crate::oauth::{Subjects, client_secret};
+use crate::crypto::{KeyRing, Mac, SystemRandom};
+use crate::oauth::{Subjects, client_secret, subjects};
 use crate::store::{Store, Stored};
 use crate::types::{Client, ClientId, Clock, SecretForm, SystemClock, Timestamp, User, UserId};
 
@@ -92,9 +93,15 @@ impl Admin {
 
     /// What people do with their accounts.
     pub async fn accounts(&self) -> anyhow::Result<Accounts> {
-        let (config, hashing) = (Arc::new(self.config.clone()), app::password_hashing(&self.config)?);
-        let ring = Arc::new(self.servers_key_ring().await?);
-        Accounts::new(config, self.store.clone(), hashing, ring, Arc::new(self.rng.clone()))
+        Ok(Accounts {
+            config: Arc::new(self.config.clone()),
+            store: self.store.clone(),
+            hashing: app::password_hashing(&self.config)?,
+            rules: Arc::new(PasswordRules::new(&self.config)?),
+            ring: Arc::new(self.servers_key_ring().await?),
+            mac: self.mac().await?,
+            rng: Arc::new(self.rng.clone()),
+        })
     }
 
     /// Who writes letters, where mail goes out.
@@ -105,7 +112,14 @@ impl Admin {
     /// How clients know people.
     pub async fn subjects(&self) -> anyhow::Result<Subjects> {
         let ring = self.servers_key_ring().await?;
-        Subjects::open(&self.store, &ring, &self.rng, self.now()).await.map_err(|why| anyhow!("{why}"))
+        let place = (&self.store, &ring);
+        Ok(Subjects::new(&secret::open(place, subjects::SECRET, &self.rng, self.now()).await?))
+    }
+
+    /// What the servers hash attempts with.
+    pub async fn mac(&self) -> anyhow::Result<Mac> {
+        let ring = self.servers_key_ring().await?;
+        Ok(Mac::new(&secret::open((&self.store, &ring), throttle::SECRET, &self.rng, self.now()).await?))
     }
 
     pub async fn client(&self, id: &ClientId) -> anyhow::Result<Client> {

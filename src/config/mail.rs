@@ -62,6 +62,8 @@ pub struct Mail {
     pub timeout: Duration,
     /// PEM file of authorities that are trusted beside those of the web.
     pub extra_ca: Option<PathBuf>,
+    /// Whether people are told of a sign-in in a browser in which they had not signed in before.
+    pub new_devices: bool,
     /// Where files go; `None` is `mail` in `server.data_dir`.
     pub directory: Option<PathBuf>,
 }
@@ -80,6 +82,7 @@ impl Default for Mail {
             reply_to: None,
             timeout: Duration::from_secs(30),
             extra_ca: None,
+            new_devices: true,
             directory: None,
         }
     }

@@ -31,6 +31,7 @@ pub mod security;
 pub mod server;
 pub mod session;
 pub mod sign_up;
+pub mod throttle;
 pub mod tls;
 pub mod tokens;
 
@@ -63,6 +64,7 @@ pub use security::Security;
 pub use server::Server;
 pub use session::Session;
 pub use sign_up::SignUp;
+pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
 
@@ -84,6 +86,7 @@ pub struct Config {
     pub scopes: Scopes,
     pub session: Session,
     pub second_factor: SecondFactor,
+    pub throttle: Throttle,
     pub password: Password,
     pub keys: Keys,
     pub security: Security,
@@ -155,6 +158,7 @@ impl Config {
             scopes: reader.section("scopes"),
             session: reader.section("session"),
             second_factor: reader.section("second_factor"),
+            throttle: reader.section("throttle"),
             password: reader.section("password"),
             keys: reader.section("keys"),
             security: reader.section("security"),

@@ -59,6 +59,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("scopes", section::keys_of::<Scopes>());
     check("session", section::keys_of::<Session>());
     check("second_factor", section::keys_of::<SecondFactor>());
+    check("throttle", section::keys_of::<Throttle>());
     check("password", section::keys_of::<Password>());
     check("keys", section::keys_of::<Keys>());
     check("feed", section::keys_of::<Feed>());

@@ -5,6 +5,7 @@
 //! | `random`     | where randomness comes from; tokens, secrets, UUIDs                            |
 //! | `hash`       | SHA-256, comparison in constant time, `at_hash` and `c_hash`                   |
 //! | `seal`       | what lies encrypted in the database: AES-256-GCM under a ring of keys          |
+//! | `mac`        | what only who has the secret can compute                                       |
 //! | `pairwise`   | ids that are another for each sector, and lead back                            |
 //! | `password`   | argon2id, on a few threads of its own and never on more                        |
 //! | `threads`    | those few: they come with the work, and go when there is none                |
@@ -26,6 +27,7 @@ pub mod jwk;
 pub mod jws;
 pub mod jwt;
 pub mod keys;
+mod mac;
 pub mod pairwise;
 pub mod password;
 mod provider;
@@ -39,6 +41,7 @@ pub use hash::{Digest, sha256, sha256_base64url};
 pub use jwk::{JwkSet, PublicKey};
 pub use jwt::JwtError;
 pub use keys::{KeyError, SigningKey, VerifyingKey};
+pub use mac::Mac;
 pub use pairwise::Pairwise;
 pub use password::{Busy, Load, PasswordHashing, Verdict};
 pub use provider::install;

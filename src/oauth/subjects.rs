@@ -2,14 +2,12 @@
 
 use uuid::Uuid;
 
-use crate::crypto::random::{self, Random};
-use crate::crypto::{KeyRing, Pairwise};
+use crate::crypto::Pairwise;
 use crate::outgoing::Outgoing;
-use crate::store::Store;
-use crate::types::{ClientMetadata, Fault, Subject, Timestamp, UserId};
+use crate::types::{ClientMetadata, Fault, Subject, UserId};
 
-/// The name of the secret, and what it is sealed to.
-const SECRET: &str = "pairwise_subjects";
+/// The name of the secret.
+pub const SECRET: &str = "pairwise_subjects";
 
 /// Leads from users to subjects, and back.
 pub struct Subjects(Pairwise);
@@ -23,24 +21,9 @@ pub struct Known {
 }
 
 impl Subjects {
-    /// Loads the secret, or makes it if nobody has.
-    ///
-    /// # Errors
-    /// When it cannot be opened with this ring, or the database is away.
-    pub async fn open(store: &Store, ring: &KeyRing, rng: &dyn Random, now: Timestamp) -> Result<Self, Fault> {
-        let sealed = match store.secret(SECRET).await? {
-            Some(sealed) => sealed,
-            None => {
-                store.keep_secret(SECRET, &ring.seal(rng, SECRET, &random::bytes::<32>(rng)), now).await?;
-                store.secret(SECRET).await?.ok_or_else(|| Fault::because("a secret was kept and is not there"))?
-            }
-        };
-        let secret = ring.open(SECRET, &sealed).map_err(|error| {
-            let why = "the secret of pairwise subjects cannot be opened: this node's seal key is not the one it was \
-                       sealed with (seal.keys or seal.file)";
-            Fault::internal(error).context(why)
-        })?;
-        Ok(Self(Pairwise::new(&secret)))
+    /// `secret` must never change: every subject would be another.
+    pub fn new(secret: &[u8]) -> Self {
+        Self(Pairwise::new(secret))
     }
 
     /// By what a client knows a user.

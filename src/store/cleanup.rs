@@ -45,8 +45,10 @@ impl Store {
             WHERE id_hash IN (SELECT id_hash FROM browsers WHERE expires_at < $1 LIMIT $2)";
         const DEVICES: &str = "DELETE FROM device_requests
             WHERE id IN (SELECT id FROM device_requests WHERE expires_at < $1 LIMIT $2)";
-        const ATTEMPTS: &str = "DELETE FROM device_attempts
+        const DEVICE_ATTEMPTS: &str = "DELETE FROM device_attempts
             WHERE bucket IN (SELECT bucket FROM device_attempts WHERE expires_at < $1 LIMIT $2)";
+        const ATTEMPTS: &str = "DELETE FROM attempts
+            WHERE key IN (SELECT key FROM attempts WHERE expires_at < $1 LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         const OUTBOX: &str = "DELETE FROM outbox
@@ -73,6 +75,7 @@ impl Store {
             (PENDING, now),
             // A page that was opened in time may be answered a day later, and then there must be something to spend.
             (PUSHED, now.minus(KEPT)),
+            (DEVICE_ATTEMPTS, now),
             (ATTEMPTS, now),
             (BROWSERS, now),
             (CHANGES, now),

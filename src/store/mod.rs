@@ -12,11 +12,12 @@
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
-//! | `factors`, `sign_ins` | second factors, and sign-ins that wait for one |
+//! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
 //! | `registration_tokens` | who may register clients |
 //! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
 //! | `cleanup` | takes away what has expired |
 
+mod attempts;
 mod authorization_types;
 mod browsers;
 mod cache;
@@ -54,6 +55,7 @@ use sqlx::{PgConnection, SqliteConnection};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+pub use attempts::{Counted, Pace};
 pub use browsers::BrowserRecord;
 pub use changes::{Change, Listener};
 pub use clients::{Origins, Stored};

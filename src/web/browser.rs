@@ -39,15 +39,20 @@ pub struct Browser {
     data: Option<Data>,
 }
 
-/// The cookie: `__Host-` on https, and never another issuer's on the same host (cookies know no ports).
-pub fn layer(services: &Services) -> SessionManagerLayer<SessionStore> {
+/// The name of a cookie: `__Host-` on https, and never another issuer's on the same host (cookies know no ports).
+pub fn cookie_name(services: &Services, kind: &str) -> String {
     let issuer = &services.config.server.issuer;
     let [a, b, c, d, ..] = sha256(issuer.as_str().as_bytes());
-    let name = format!("grantor-{a:02x}{b:02x}{c:02x}{d:02x}");
+    let host = if issuer.is_https() { "__Host-" } else { "" };
+    format!("{host}grantor{kind}-{a:02x}{b:02x}{c:02x}{d:02x}")
+}
+
+/// The cookie that names this browser's record.
+pub fn layer(services: &Services) -> SessionManagerLayer<SessionStore> {
     let store = SessionStore { store: services.store.clone(), clock: services.clock.clone() };
     SessionManagerLayer::new(store)
-        .with_name(if issuer.is_https() { format!("__Host-{name}") } else { name })
-        .with_secure(issuer.is_https())
+        .with_name(cookie_name(services, ""))
+        .with_secure(services.config.server.issuer.is_https())
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")

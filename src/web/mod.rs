@@ -12,6 +12,7 @@ mod browser;
 mod device;
 mod extract;
 mod health;
+mod known_browser;
 mod middleware;
 mod oauth;
 mod pages;

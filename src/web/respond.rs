@@ -150,6 +150,13 @@ pub fn too_many(wait: Duration) -> Response {
     response
 }
 
+/// The same for a page that says so in words.
+pub fn throttled(mut page: Response, wait: Duration) -> Response {
+    *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    page
+}
+
 /// RFC 9110 §15.5.6; the router adds `Allow`.
 pub async fn wrong_method() -> Response {
     let words = "this address does not take the method; the Allow header names those that it takes";

@@ -38,6 +38,8 @@ pub enum Letter {
     AddressTaken { account: String },
     /// To the old address.
     EmailChanged { account: String, email: String, at: Timestamp, link: String },
+    /// Somebody signed in where they had not before.
+    SignedIn { account: String, device: String, at: Timestamp },
     /// What proves who somebody is has changed.
     SecondFactor { account: String, what: Factors, at: Timestamp },
     /// `grantor mail test`.
@@ -70,6 +72,7 @@ impl Letter {
             | Self::Invitation { .. }
             | Self::EmailChanged { .. }
             | Self::SecondFactor { .. }
+            | Self::SignedIn { .. }
             | Self::Test => Duration::from_hours(72),
         }
     }
@@ -86,6 +89,7 @@ impl Letter {
             Self::AddressTaken { .. } => "address_taken",
             Self::EmailChanged { .. } => "email_changed",
             Self::SecondFactor { .. } => "second_factor",
+            Self::SignedIn { .. } => "signed_in",
             Self::Test => "test",
         }
     }

@@ -98,6 +98,22 @@ impl Letter {
                         .to_owned(),
                 ],
             },
+            Self::SignedIn { account, device, at } => Words {
+                subject: "A sign-in in another browser".to_owned(),
+                paragraphs: vec![format!(
+                    "Somebody, probably you, signed in to the account {account} at {site}, where they had not before: \
+                     {device}, {}.",
+                    said(*at)
+                )],
+                action: None,
+                after: vec![
+                    "If it was you, you need not do anything.".to_owned(),
+                    format!(
+                        "If it was not you, somebody has your password: choose another one at once, at {}",
+                        page("/forgot-password")
+                    ),
+                ],
+            },
             Self::SecondFactor { account, what, at } => {
                 let (subject, said_of) = match what {
                     Factors::Added => ("An authenticator app was added", "asks for the code of an authenticator app"),

@@ -47,6 +47,8 @@ pub enum Command {
     ResetPassword(reset_password::ResetPassword),
     /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
     RemoveSecondFactor(Named),
+    /// Forget that somebody guessed at a user's password or codes, so that they need not wait.
+    Unlock(Named),
     /// Refuse a user from now on, and end their sessions, grants and tokens.
     Disable(Named),
     /// Let a disabled user back in. What was ended stays ended.
@@ -98,6 +100,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::SetPassword(set) => set.run(admin).await,
         Command::ResetPassword(reset) => reset.run(admin).await,
         Command::RemoveSecondFactor(Named { user }) => state::remove_second_factor(admin, &user).await,
+        Command::Unlock(Named { user }) => state::unlock(admin, &user).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,
         Command::Enable(Named { user }) => state::enable(admin, &user).await,
         Command::Delete(Named { user }) => state::delete(admin, &user).await,

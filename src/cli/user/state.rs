@@ -1,6 +1,7 @@
-//! `grantor user disable`, `enable`, `delete` and `remove-second-factor`. Nothing is asked, so that scripts can say it; what was done is told.
+//! `grantor user disable`, `enable`, `delete`, `remove-second-factor` and `unlock`. Nothing is asked, so that scripts can say it; what was done is told.
 
 use crate::account::letters::{Factors, Letter};
+use crate::account::throttle;
 use crate::cli::Admin;
 use crate::store::Stored;
 
@@ -53,4 +54,20 @@ pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<
         "Removed the second factor of {}, and the recovery codes. They sign in by password alone.\n",
         user.username
     ))
+}
+
+pub async fn unlock(admin: &Admin, named: &str) -> anyhow::Result<String> {
+    let user = admin.user(named).await?;
+    let mac = admin.mac().await?;
+    let mut tx = admin.store.begin().await?;
+    let mut any = false;
+    for key in throttle::keys_of(&mac, &user) {
+        any |= tx.forget_attempts(&key).await?;
+    }
+    tx.commit().await?;
+    let name = &user.username;
+    if !any {
+        return Ok(format!("Nobody has guessed at {name} lately.\n"));
+    }
+    Ok(format!("Forgot the wrong attempts at {name}. Whoever guessed from one address goes on waiting there.\n"))
 }

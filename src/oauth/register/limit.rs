@@ -1,13 +1,12 @@
 //! How often one address may do what strangers may do: register, or name documents that are none.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::Registration;
 use crate::types::Timestamp;
-use crate::types::network::subscriber;
 
 const WINDOW: Duration = Duration::from_hours(1);
 
@@ -59,6 +58,17 @@ impl Limiter {
 
 fn is_exempt(config: &Registration, address: IpAddr) -> bool {
     config.unlimited.iter().any(|network| network.contains(address))
+}
+
+/// One subscriber has a whole IPv6 network of addresses.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 #[cfg(test)]

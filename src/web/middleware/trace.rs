@@ -8,18 +8,20 @@ use http::{HeaderName, HeaderValue};
 
 use crate::telemetry;
 use crate::web::Services;
+use crate::web::peer::client_address;
 
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 pub async fn traced(services: &Services, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = services.request_ids.next();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| client_address(request.headers(), peer.ip(), &services.config));
     let method = request.method().clone();
     // The pattern of the route, not the path: ids stay out of the log, and a stranger's text too.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started_at = services.clock.now();
 
-    // Whatever is logged on the way carries the id, and who is at the other end of the connection (ASVS 16.2.1).
+    // Whatever is logged on the way carries the id, and where it comes from (ASVS 16.2.1).
     let answering = async {
         let response = answer(request).await;
         let micros = services.clock.now().since(started_at).as_micros() as u64;

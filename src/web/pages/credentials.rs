@@ -3,13 +3,13 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::account::own_form;
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken};
-use super::recovery::{too_many, with_wait};
-use super::sign_in::Next;
+use super::recovery::too_many;
+use super::sign_in::{Next, wait_words};
 use super::{Site, forged};
 use crate::account::change_password::{NewPassword, PasswordChange};
 use crate::account::email::{Change, Changed};
@@ -19,7 +19,7 @@ use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
-use crate::web::{Services, Shared};
+use crate::web::{Services, Shared, known_browser};
 
 type Page = Result<Response, PageError>;
 
@@ -32,7 +32,7 @@ struct PasswordPage {
     csrf: String,
     username: String,
     least: usize,
-    wrong: Option<&'static str>,
+    wrong: Option<String>,
     error: Option<String>,
 }
 
@@ -81,7 +81,7 @@ async fn password_page(
     services: &Services,
     browser: &mut Browser,
     user: &User,
-    (wrong, error): (Option<&'static str>, Option<String>),
+    (wrong, error): (Option<String>, Option<String>),
 ) -> Page {
     let status = if wrong.is_some() || error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = PasswordPage {
@@ -95,7 +95,13 @@ async fn password_page(
     Ok(respond::page(status, &page, &Policy::default()))
 }
 
-pub async fn change_password(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
+pub async fn change_password(
+    State(services): State<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    mut browser: Browser,
+    PageForm(params): PageForm,
+) -> Page {
     let now = services.clock.now();
     let Some((session, user)) = own_form(&services, &browser, params.get("csrf")).await? else {
         return Ok(prove(&services, Next::Password));
@@ -107,6 +113,8 @@ pub async fn change_password(State(services): State<Shared>, mut browser: Browse
         current: params.get("current").unwrap_or_default().into(),
         new: params.get("password").unwrap_or_default().into(),
         end_others: params.get("end_others").is_some(),
+        address: peer.address,
+        known: known_browser::read(&services, &headers),
     };
     let problems = match services.accounts.change_password(&session, &user, wanted, now).await? {
         PasswordChange::Done => {
@@ -114,7 +122,12 @@ pub async fn change_password(State(services): State<Shared>, mut browser: Browse
             browser.sign_in(&services, session.id).await?;
             return Ok(respond::see_other(&services.path("/account/security?done=password")));
         }
-        PasswordChange::Wrong => (Some(WRONG), None),
+        PasswordChange::Wrong => (Some(WRONG.to_owned()), None),
+        PasswordChange::Throttled(at) => {
+            let wait = at.since(now);
+            let page = password_page(&services, &mut browser, &user, (Some(wait_words(wait)), None)).await?;
+            return Ok(respond::throttled(page, wait));
+        }
         PasswordChange::Weak(problem) => (None, Some(sentence(&problem.to_string()))),
         PasswordChange::Busy => return Err(busy()),
     };
@@ -188,9 +201,10 @@ pub async fn ask_for_email(
         let error = wrong("This is the address that you have.");
         return email_page(&services, &mut browser, (&user, email), error).await;
     }
-    if let Err(wait) = services.accounts.may_mail(peer.address, &user.id.to_string(), now) {
+    if let Some(at) = services.accounts.mail_waits(&user.id.to_string(), peer.address, now).await? {
+        let wait = at.since(now);
         let error = Some((StatusCode::TOO_MANY_REQUESTS, too_many(wait)));
-        return Ok(with_wait(email_page(&services, &mut browser, (&user, email), error).await?, wait));
+        return Ok(respond::throttled(email_page(&services, &mut browser, (&user, email), error).await?, wait));
     }
     services.accounts.ask_for_email(session.id, email, now).await?;
     Ok(respond::see_other(&services.path("/account/email?done=sent")))

@@ -5,12 +5,11 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken, waits};
-use super::words::span;
+use super::words::at_least;
 use super::{Site, forged};
 use crate::account::recovery::{Chosen, Reset};
 use crate::types::{Fault, RequestId};
@@ -100,10 +99,11 @@ pub async fn ask(State(services): State<Shared>, peer: Peer, mut browser: Browse
         let error = Some((StatusCode::UNPROCESSABLE_ENTITY, error));
         return forgot_page(&services, &mut browser, (request, String::new()), error).await;
     }
-    if let Err(wait) = services.accounts.may_mail(peer.address, login, now) {
+    if let Some(at) = services.accounts.mail_waits(login, peer.address, now).await? {
+        let wait = at.since(now);
         let error = Some((StatusCode::TOO_MANY_REQUESTS, too_many(wait)));
         let page = forgot_page(&services, &mut browser, (request, login.to_owned()), error).await?;
-        return Ok(with_wait(page, wait));
+        return Ok(respond::throttled(page, wait));
     }
     services.accounts.forgot_password(login, request, now).await?;
     Ok(respond::see_other(&services.path("/forgot-password?done=sent")))
@@ -111,15 +111,7 @@ pub async fn ask(State(services): State<Shared>, peer: Peer, mut browser: Browse
 
 /// In words, for who asks too often.
 pub fn too_many(wait: Duration) -> String {
-    format!("Several mails were asked for lately. Look into your mail, or try again in {}.", span(wait.max(MINUTE)))
-}
-
-const MINUTE: Duration = Duration::from_mins(1);
-
-/// RFC 6585 §4
-pub fn with_wait(mut page: Response, wait: Duration) -> Response {
-    page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-    page
+    format!("Several mails were asked for lately. Look into your mail, or wait {}, and try again.", at_least(wait))
 }
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {

@@ -7,16 +7,17 @@ use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::qr::Qr;
-use super::sign_in::{Next, arrive};
+use super::sign_in::{Next, arrive, place, wait_words};
 use super::{ClientView, Site, forged};
 use crate::account::second_factor::SetUp;
-use crate::account::sign_in::{Place, SecondAttempt, SecondStep};
+use crate::account::sign_in::{SecondAttempt, SecondStep};
 use crate::oauth::authorize::Step;
 use crate::types::{Fault, Params, SignInId};
 use crate::web::browser::Browser;
-use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
+use crate::web::known_browser;
 use crate::web::oauth::authorize::Waiting;
+use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
 
@@ -34,7 +35,7 @@ struct SecondPage {
     username: String,
     /// Where they have no app yet.
     set_up: Option<SetUpView>,
-    error: Option<&'static str>,
+    error: Option<String>,
 }
 
 /// Recovery codes, shown this once, and where its reader goes on.
@@ -90,6 +91,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
 
 pub async fn answer(
     State(services): State<Shared>,
+    peer: Peer,
     headers: HeaderMap,
     mut browser: Browser,
     PageForm(params): PageForm,
@@ -107,19 +109,27 @@ pub async fn answer(
         return Ok(again(&services, waiting.as_ref(), next));
     };
     let id = browser.open_id(&services).await?;
-    let place = Place { browser: &id, device: device::name(&headers), current: browser.session() };
+    let place = place(&services, &browser, &id, (&headers, &peer));
+    let known = place.known.clone();
     let attempt = SecondAttempt { sign_in, code: params.get("code").unwrap_or_default(), place };
     match services.accounts.second_step(attempt, cx.now).await? {
         SecondStep::Done { session, recovery_codes } => {
             let to = arrive(&services, &mut browser, waiting.as_ref(), (&session, next)).await?;
-            if recovery_codes.is_empty() {
-                return Ok(respond::see_other(&to));
-            }
-            Ok(CodesPage::response(&services, &recovery_codes, to))
+            let response = if recovery_codes.is_empty() {
+                respond::see_other(&to)
+            } else {
+                CodesPage::response(&services, &recovery_codes, to)
+            };
+            Ok(known_browser::keep(&services, &known, session.user, response))
         }
         SecondStep::Wrong => {
             let error = "That code is not right, or was used before. Wait for the next one and enter that.";
-            render(&services, &mut browser, (sign_in, waiting.as_ref(), next), Some(error)).await
+            render(&services, &mut browser, (sign_in, waiting.as_ref(), next), Some(error.to_owned())).await
+        }
+        SecondStep::Throttled(at) => {
+            let wait = at.since(cx.now);
+            let page = (sign_in, waiting.as_ref(), next);
+            Ok(respond::throttled(render(&services, &mut browser, page, Some(wait_words(wait))).await?, wait))
         }
         SecondStep::Gone => Ok(again(&services, waiting.as_ref(), next)),
     }
@@ -146,13 +156,14 @@ async fn render(
     services: &Services,
     browser: &mut Browser,
     (sign_in, waiting, next): (SignInId, Option<&Waiting>, Next),
-    error: Option<&'static str>,
+    error: Option<String>,
 ) -> Page {
     let now = services.clock.now();
     let id = browser.open_id(services).await?;
     let Some((user, set_up)) = services.accounts.waiting_sign_in(sign_in, &id, now).await? else {
         return Ok(again(services, waiting, next));
     };
+    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = SecondPage {
         site: Site::of(services),
         csrf: browser.csrf(services).await?,
@@ -164,7 +175,6 @@ async fn render(
         set_up: set_up.as_ref().map(SetUpView::of).transpose()?,
         error,
     };
-    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
     Ok(respond::page(status, &page, &Policy { form_action, ..Policy::default() }))
 }

@@ -1,11 +1,14 @@
 //! `GET` and `POST /sign-in`
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
 use super::device::confirm_at;
+use super::words::at_least;
 use super::{ClientView, LinkView, Site, forged, second};
 use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
@@ -13,11 +16,12 @@ use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
 use crate::types::{Fault, GrantId, Params, Session};
 use crate::web::browser::Browser;
-use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::{Waiting, gone};
+use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
 use crate::web::{Services, Shared};
+use crate::web::{device, known_browser};
 
 type Page = Result<Response, PageError>;
 
@@ -79,6 +83,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
 
 pub async fn answer(
     State(services): State<Shared>,
+    peer: Peer,
     headers: HeaderMap,
     mut browser: Browser,
     PageForm(params): PageForm,
@@ -98,13 +103,14 @@ pub async fn answer(
     let attempt = Attempt {
         login: params.get("username").unwrap_or_default(),
         password: params.get("password").unwrap_or_default().into(),
-        place: Place { browser: &id, device: device::name(&headers), current: browser.session() },
+        place: place(&services, &browser, &id, (&headers, &peer)),
     };
+    let known = attempt.place.known.clone();
     let next = Next::of(&params);
     match services.accounts.sign_in(attempt, cx.now).await? {
         SignIn::Done(session) => {
             let to = arrive(&services, &mut browser, waiting.as_ref(), (&session, next)).await?;
-            Ok(respond::see_other(&to))
+            Ok(known_browser::keep(&services, &known, session.user, respond::see_other(&to)))
         }
         SignIn::Second(sign_in) => {
             Ok(respond::see_other(&services.path(&second::page(sign_in, waiting.as_ref(), next))))
@@ -113,8 +119,34 @@ pub async fn answer(
             let form = wrong(&cx, &browser, waiting.as_ref(), &params).await?;
             render(&services, &mut browser, waiting.as_ref(), form).await
         }
+        SignIn::Throttled(at) => {
+            let wait = at.since(cx.now);
+            let form = Form { error: Some(wait_words(wait)), ..wrong(&cx, &browser, waiting.as_ref(), &params).await? };
+            Ok(respond::throttled(render(&services, &mut browser, waiting.as_ref(), form).await?, wait))
+        }
         SignIn::Busy => Err(Fault::unavailable(anyhow::anyhow!("too many people are signing in")).into()),
     }
+}
+
+/// Where somebody signs in.
+pub fn place<'a>(
+    services: &Services,
+    browser: &Browser,
+    id: &'a str,
+    (headers, peer): (&HeaderMap, &Peer),
+) -> Place<'a> {
+    Place {
+        browser: id,
+        device: device::name(headers),
+        current: browser.session(),
+        address: peer.address,
+        known: known_browser::read(services, headers),
+    }
+}
+
+/// What whoever guessed too often is told; it is the same whether there is such an account or not.
+pub fn wait_words(wait: Duration) -> String {
+    format!("There were too many attempts. Wait {}, and try again.", at_least(wait))
 }
 
 /// Somebody has signed in: the address at which they go on.

@@ -7,20 +7,20 @@ use http::{HeaderMap, StatusCode};
 
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken, waits};
-use super::recovery::{too_many, with_wait};
-use super::sign_in::{Next, arrive};
+use super::recovery::too_many;
+use super::sign_in::{Next, arrive, place};
 use super::{Site, forged, second};
 use crate::account::registration::{self, Invited, NewAccount, SignedUp};
-use crate::account::sign_in::{Place, SignIn};
+use crate::account::sign_in::SignIn;
+use crate::account::throttle::KnownBrowser;
 use crate::config::sign_up::Who;
 use crate::types::{Fault, Params, RequestId};
 use crate::web::browser::Browser;
-use crate::web::device;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::Waiting;
 use crate::web::peer::Peer;
 use crate::web::respond::{self, PageError, Policy};
-use crate::web::{Services, Shared};
+use crate::web::{Services, Shared, known_browser};
 
 type Page = Result<Response, PageError>;
 
@@ -87,9 +87,10 @@ pub async fn ask(State(services): State<Shared>, peer: Peer, mut browser: Browse
         let error = Some((StatusCode::UNPROCESSABLE_ENTITY, error));
         return ask_page(&services, &mut browser, (request, typed.to_owned()), error).await;
     };
-    if let Err(wait) = services.accounts.may_mail(peer.address, &email, now) {
+    if let Some(at) = services.accounts.mail_waits(&email, peer.address, now).await? {
+        let wait = at.since(now);
         let error = Some((StatusCode::TOO_MANY_REQUESTS, too_many(wait)));
-        return Ok(with_wait(ask_page(&services, &mut browser, (request, email), error).await?, wait));
+        return Ok(respond::throttled(ask_page(&services, &mut browser, (request, email), error).await?, wait));
     }
     services.accounts.ask_to_sign_up(email, request, now).await?;
     Ok(respond::see_other(&services.path("/sign-up?done=sent")))
@@ -140,6 +141,7 @@ fn gone(services: &Services) -> Page {
 
 pub async fn answer(
     State(services): State<Shared>,
+    peer: Peer,
     headers: HeaderMap,
     mut browser: Browser,
     PageForm(params): PageForm,
@@ -151,10 +153,13 @@ pub async fn answer(
     let now = services.clock.now();
     let name = params.get("name").unwrap_or_default();
     let id = browser.open_id(&services).await?;
-    let place = Place { browser: &id, device: device::name(&headers), current: browser.session() };
+    let place = place(&services, &browser, &id, (&headers, &peer));
+    let known = place.known.clone();
     let new = NewAccount { name, password: params.get("password").unwrap_or_default().into(), place };
     let form = match services.accounts.sign_up(link, new, now).await? {
-        SignedUp::Done(signed_in, request) => return go_on(&services, &mut browser, signed_in, request).await,
+        SignedUp::Done(signed_in, request) => {
+            return go_on(&services, &mut browser, (signed_in, &known), request).await;
+        }
         SignedUp::Gone => return gone(&services),
         SignedUp::Taken => {
             let hint = "There is an account with this address already: sign in with it.";
@@ -175,7 +180,12 @@ pub async fn answer(
 }
 
 /// On to what waited for the account, as after any sign-in.
-async fn go_on(services: &Services, browser: &mut Browser, signed_in: SignIn, request: Option<RequestId>) -> Page {
+async fn go_on(
+    services: &Services,
+    browser: &mut Browser,
+    (signed_in, known): (SignIn, &KnownBrowser),
+    request: Option<RequestId>,
+) -> Page {
     let cx = services.context();
     let waiting = match waits(services, browser, request, cx.now).await? {
         Some(request) => {
@@ -184,10 +194,14 @@ async fn go_on(services: &Services, browser: &mut Browser, signed_in: SignIn, re
         }
         None => None,
     };
-    let to = match signed_in {
-        SignIn::Done(session) => arrive(services, browser, waiting.as_ref(), (&session, Next::Account)).await?,
-        SignIn::Second(sign_in) => services.path(&second::page(sign_in, waiting.as_ref(), Next::Account)),
-        SignIn::Wrong | SignIn::Busy => services.path("/sign-in"),
-    };
-    Ok(respond::see_other(&to))
+    match signed_in {
+        SignIn::Done(session) => {
+            let to = arrive(services, browser, waiting.as_ref(), (&session, Next::Account)).await?;
+            Ok(known_browser::keep(services, known, session.user, respond::see_other(&to)))
+        }
+        SignIn::Second(sign_in) => {
+            Ok(respond::see_other(&services.path(&second::page(sign_in, waiting.as_ref(), Next::Account))))
+        }
+        SignIn::Wrong | SignIn::Busy | SignIn::Throttled(_) => Ok(respond::see_other(&services.path("/sign-in"))),
+    }
 }

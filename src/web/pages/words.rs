@@ -96,6 +96,12 @@ pub fn span(duration: Duration) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
+/// How long somebody must wait: whoever comes back then is not too early.
+pub fn at_least(duration: Duration) -> String {
+    let seconds = duration.as_secs() + 1;
+    span(Duration::from_secs(if seconds < 60 { seconds } else { seconds.div_ceil(60) * 60 }))
+}
+
 /// "just now", "5 minutes ago", then the day.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {

@@ -86,7 +86,14 @@ impl Browser {
     }
 
     async fn text(&self, css: &str) -> String {
-        self.wait().for_element(Locator::Css(css)).await.unwrap().text().await.unwrap()
+        for _ in 0..40 {
+            let element = self.wait().for_element(Locator::Css(css)).await.unwrap();
+            // The page may change between the two questions.
+            if let Ok(text) = element.text().await {
+                return text;
+            }
+        }
+        panic!("{css} does not stay");
     }
 
     /// Waits until the heading says so.

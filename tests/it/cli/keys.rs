@@ -21,7 +21,7 @@ each_database!(
 
 impl Beside<'_> {
     /// Names the seal key of the server in a configuration file.
-    fn with_the_seal_key(&self) -> String {
+    pub fn with_the_seal_key(&self) -> String {
         let file = self.place.path("grantor.toml");
         let ring = self.app.config.seal.keys.as_ref().expect("test servers have a key ring").expose_secret();
         fs::write(&file, format!("[seal]\nkeys = {ring:?}\n")).unwrap();

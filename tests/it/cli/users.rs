@@ -194,3 +194,20 @@ async fn a_second_factor_is_removed_by_an_administrator() {
     assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada"));
     assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_lets_somebody_try_again_at_once() {
+    let settings = "[throttle]\nfree_attempts_per_account = 2\nfirst_delay = \"10m\"";
+    let app = crate::support::TestApp::with(crate::support::Engine::Sqlite, settings).await;
+    app.user("ada").await;
+    let beside = super::live::Beside::new(&app);
+    let config = beside.with_the_seal_key();
+    let unlock = ["--config", config.as_str(), "user", "unlock", "ada"];
+    assert!(beside.ok(&unlock).await.contains("Nobody has guessed at ada lately"));
+    let person = app.person();
+    let attempt = async |password| person.sign_in(&person.get("/sign-in").await, "ada", password).await.status.as_u16();
+    assert_eq!([attempt("wrong").await, attempt("wrong").await], [422, 422]);
+    assert_eq!(attempt(crate::support::app::PASSWORD).await, 429);
+    assert!(beside.ok(&unlock).await.starts_with("Forgot the wrong attempts at ada"));
+    assert_eq!(attempt(crate::support::app::PASSWORD).await, 200);
+}

@@ -168,7 +168,7 @@ async fn looking_at_the_address_does_nothing(app: TestApp) {
     let rp = app.client("web").create().await;
     let (person, pkce) = (app.person(), Pkce::new());
     rp.code(&person, "ada", &pkce, &[]).await;
-    let cookie = person.cookies().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<String>();
+    let cookie = person.cookies().into_iter().map(|(name, value)| format!("{name}={value}; ")).collect::<String>();
     let query = crate::support::party::encode(&rp.request(&pkce));
     for path in [&format!("/oauth/authorize?{query}"), "/oauth/logout"] {
         let request = app.http.head(format!("{}{path}", app.url)).header("cookie", &cookie);

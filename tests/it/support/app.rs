@@ -90,9 +90,13 @@ fn seal_keys() -> SecretString {
     RING.get_or_init(|| KeyRing::generate(&SystemRandom::new()).to_string()).as_str().into()
 }
 
-/// The configuration that tests begin with: the defaults, but for a cheap password hash.
+/// The configuration that tests begin with: the defaults, but for a cheap password hash, and no throttle on who comes from
+/// this machine unless the test speaks of it.
 pub fn config(toml: &str) -> Config {
     let mut config = Config::parse(toml).expect("the test's configuration is valid");
+    if !toml.contains("[throttle]") {
+        config.throttle.unlimited = vec!["127.0.0.1/32".parse().expect("a range")];
+    }
     config.seal.keys = Some(seal_keys());
     config.password.memory_kib = 64;
     config.password.iterations = 1;

@@ -40,6 +40,11 @@ impl Person {
         self.cookies.lock().expect("no test panicked with it").clone()
     }
 
+    /// The cookie that names the browser's record. Another one outlives it, and lets nobody in (`web/throttle.rs`).
+    pub fn own_cookie(&self) -> Option<(String, String)> {
+        self.cookies().into_iter().find(|(name, _)| !name.contains("-known-"))
+    }
+
     pub fn set_cookie(&self, name: &str, value: &str) {
         self.cookies.lock().expect("no test panicked with it").insert(name.to_owned(), value.to_owned());
     }

@@ -117,7 +117,12 @@ impl MailServer {
 
     /// The section of a server that sends its mail here, in the clear.
     pub fn toml(&self) -> String {
-        self.toml_with("tls = \"none\"\nhost = \"127.0.0.1\"\n")
+        self.toml_with("tls = \"none\"\nhost = \"127.0.0.1\"\nnew_devices = false\n")
+    }
+
+    /// The same behind a proxy, so that people come from where they say (`web::throttle::at`).
+    pub fn toml_behind_a_proxy(&self) -> String {
+        format!("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n{}", self.toml())
     }
 
     pub fn toml_with(&self, more: &str) -> String {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grantor::types::Clock as _;
 
+use super::throttle::at;
 use crate::each_engine;
 use crate::support::app::PASSWORD;
 use crate::support::behind::at_once;
@@ -22,6 +23,8 @@ each_engine!(
     who_signed_in_long_ago_proves_it_again,
     whoever_has_a_second_factor_shows_it_first,
     what_becomes_of_a_second_factor_is_told,
+    a_sign_in_in_another_browser_is_told,
+    a_session_that_was_left_open_is_no_way_to_find_out_the_password,
     whether_the_new_address_is_somebodys_does_not_show,
     a_change_that_waits_ends_with_the_password_and_the_session,
     without_mail_the_password_can_be_changed_and_the_address_not,
@@ -339,6 +342,58 @@ async fn what_becomes_of_a_second_factor_is_told(engine: Engine) {
     assert_eq!(mails.receives(4).await.header("Subject"), "An authenticator app was removed");
 }
 
+async fn a_sign_in_in_another_browser_is_told(engine: Engine) {
+    let mails = MailServer::start().await;
+    let app = TestApp::with(engine, &mails.toml().replace("new_devices = false", "new_devices = true")).await;
+    app.user("ada").await;
+    let person = app.person();
+    // ASVS 6.3.5
+    person.sign_in_to_account("ada").await;
+    let mail = mails.receives(1).await;
+    assert_eq!((mail.to.as_str(), mail.header("Subject")), ("ada@example.org", "A sign-in in another browser"));
+    assert!(mail.text().contains("Firefox on Linux"), "{}", mail.text());
+    // Not of one that is known, nor of one that fails.
+    person.sign_out().await;
+    person.sign_in_to_account("ada").await;
+    let page = app.person().get("/sign-in").await;
+    app.person().sign_in(&page, "ada", "not her password").await;
+    app.outbox_is_empty().await;
+    let (telephone, _) = person.sets_up_an_app(&app).await;
+    mails.receives(2).await;
+    // By two factors it is told once, when it is done.
+    let page = person.get("/sign-in?next=security").await;
+    assert!(page.asks_to_sign_in(), "{page:?}");
+    let elsewhere = app.person();
+    let second = elsewhere.sign_in(&elsewhere.get("/sign-in").await, "ada", PASSWORD).await;
+    app.outbox_is_empty().await;
+    assert_eq!(mails.mails().len(), 2);
+    app.advance(30);
+    elsewhere.enter(&second, &telephone.code(&app)).await;
+    assert_eq!(mails.receives(3).await.header("Subject"), "A sign-in in another browser");
+}
+
+async fn a_session_that_was_left_open_is_no_way_to_find_out_the_password(engine: Engine) {
+    let mails = MailServer::start().await;
+    let app = TestApp::with(engine, &mails.toml_behind_a_proxy()).await;
+    app.user("ada").await;
+    let person = at(&app, "192.0.2.1");
+    person.sign_in_to_account("ada").await;
+    for _ in 0..5 {
+        assert_eq!(person.changes_password("not her password", NEW, false).await.status, 422);
+    }
+    // ASVS 6.3.1
+    let page = person.changes_password(PASSWORD, NEW, false).await;
+    assert!(page.status == 429 && page.header("retry-after") == Some("2"), "{page:?}");
+    assert!(page.body.contains("There were too many attempts."), "{}", page.body);
+    app.advance(1);
+    assert!(person.changes_password(PASSWORD, NEW, false).await.body.contains("Your password is changed."));
+    // ASVS 6.6.3
+    for n in 0..5 {
+        assert_eq!(person.wants_email(&format!("ada{n}@example.net")).await.status, 200);
+    }
+    assert_eq!(person.wants_email("ada@example.net").await.status, 429);
+}
+
 async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {
     let (app, mails, person) = server(engine).await;
     app.user("bob").await;
@@ -358,11 +413,6 @@ async fn whether_the_new_address_is_somebodys_does_not_show(engine: Engine) {
     app.user_with("late", |user| user.email = Some("nobody@example.org".into())).await;
     assert_eq!(person.says_yes(&link).await.status, 410);
     assert_eq!(email_of(&app, "ada").await, "ada@example.org");
-    // ASVS 6.6.3
-    for _ in 0..3 {
-        person.wants_email("x@example.org").await;
-    }
-    assert_eq!(person.wants_email("y@example.org").await.status, 429);
 }
 
 async fn a_change_that_waits_ends_with_the_password_and_the_session(engine: Engine) {

@@ -138,7 +138,7 @@ async fn a_form_in_another_format_is_not_read(app: TestApp) {
     app.user("ada").await;
     let person = app.person();
     let csrf = person.get("/sign-in").await.hidden("csrf");
-    let (name, value) = person.cookies().into_iter().next().unwrap();
+    let (name, value) = person.own_cookie().unwrap();
     let cookie = format!("{name}={value}");
     let form = format!("csrf={csrf}&username=ada&password={}", PASSWORD.replace(' ', "+"));
     let json = format!(r#"{{"csrf":"{csrf}","username":"ada","password":"{PASSWORD}"}}"#);

@@ -170,7 +170,7 @@ async fn a_hostile_host_header_changes_no_address(app: TestApp) {
     let rp = app.client("web").create().await;
     let person = app.person();
     person.sign_in_to_account("ada").await;
-    let (name, value) = person.cookies().into_iter().next().unwrap();
+    let (name, value) = person.own_cookie().unwrap();
     let authorize = crate::support::party::encode(&rp.request(&Pkce::new()));
     for path in [
         "/",

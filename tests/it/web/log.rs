@@ -123,6 +123,7 @@ async fn the_log_of_a_forgotten_password_holds_no_secret() {
         ("GRANTOR__MAIL__PORT", &port),
         ("GRANTOR__MAIL__EXTRA_CA", &ca),
         ("GRANTOR__MAIL__FROM", "no-reply@acme.example"),
+        ("GRANTOR__MAIL__NEW_DEVICES", "false"),
         ("GRANTOR__MAIL__USERNAME", "grantor"),
         ("GRANTOR__MAIL__PASSWORD", "of-the-mail-server"),
     ];

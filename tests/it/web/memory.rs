@@ -11,7 +11,7 @@ use crate::support::process::Process;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_passwords_leave_no_memory_behind() {
     let folder = Folder::new();
-    let (process, url) = Process::serve(&folder, &[], &[]).await;
+    let (process, url) = Process::serve(&folder, &[], &[("GRANTOR__THROTTLE__ENABLED", "false")]).await;
     let attempt = async |url: String| {
         let person = Person::new(&url);
         let page = person.get("/sign-in").await;

@@ -22,6 +22,7 @@ mod sign_in;
 mod sign_in_races;
 mod sign_out;
 mod sign_up;
+mod throttle;
 mod tls;
 
 use crate::support::app::PASSWORD;
