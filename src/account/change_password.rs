@@ -61,11 +61,11 @@ impl Accounts {
         let verdict = self.hashing.verify(hash.clone(), wanted.current.clone()).await;
         Ok(match (verdict, hash) {
             (Ok(Verdict::Right | Verdict::RightButOutdated), Some(hash)) => {
-                self.was_right(counted, now).await?;
+                self.was_right(counted).await?;
                 Proof::Right(hash)
             }
             (Err(Busy), _) => {
-                self.was_not_judged(counted, now).await?;
+                self.was_not_judged(counted).await?;
                 Proof::Busy
             }
             _ => {

@@ -101,7 +101,7 @@ impl Accounts {
         let verdict = match self.hashing.verify(hash.clone(), attempt.password.clone()).await {
             Ok(verdict) => verdict,
             Err(Busy) => {
-                self.was_not_judged(counted, now).await?;
+                self.was_not_judged(counted).await?;
                 return Ok(SignIn::Busy);
             }
         };
@@ -112,7 +112,7 @@ impl Accounts {
                 } else {
                     None
                 };
-                self.was_right(counted, now).await?;
+                self.was_right(counted).await?;
                 let proof = Proof { kept: kept.unwrap_or_else(|| hash.clone()), hash };
                 self.first_step(&known.user, proof, &attempt.place, now).await
             }
@@ -221,7 +221,7 @@ impl Accounts {
             self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
         }
         tx.commit().await?;
-        self.was_right(counted, now).await?;
+        self.was_right(counted).await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }

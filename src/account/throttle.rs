@@ -95,13 +95,13 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn was_right(&self, attempt: Attempt, now: Timestamp) -> Result<(), Fault> {
+    pub async fn was_right(&self, attempt: Attempt) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
         for counter in &attempt.0 {
             if counter.is_own {
                 tx.forget_attempts(&counter.key).await?;
             } else {
-                tx.forgive_attempt(&counter.key, now).await?;
+                tx.forgive_attempt(&counter.key).await?;
             }
         }
         tx.commit().await
@@ -111,10 +111,10 @@ impl Accounts {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn was_not_judged(&self, attempt: Attempt, now: Timestamp) -> Result<(), Fault> {
+    pub async fn was_not_judged(&self, attempt: Attempt) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
         for counter in &attempt.0 {
-            tx.forgive_attempt(&counter.key, now).await?;
+            tx.forgive_attempt(&counter.key).await?;
         }
         tx.commit().await
     }

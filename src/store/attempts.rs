@@ -35,16 +35,18 @@ impl Tx {
     /// Safe to race: of any number at once, all that are let through are counted, and each of them makes the next one
     /// wait.
     pub async fn count_attempt(&mut self, key: &[u8; 32], pace: &Pace, now: Timestamp) -> Result<Counted, Fault> {
-        // The delay is first_delay * 2^(count - free), and soon the longest. What has been forgotten begins anew.
-        const COUNT: &str = "INSERT INTO attempts (key, count, next_at, expires_at) VALUES ($1, 1, $2, $3)
+        // The delay is first_delay * 2^(count - free), and soon the longest. What has been forgotten begins anew. Where
+        // nobody waits there is no time: of two at once the one that comes second may have looked at the clock first.
+        const COUNT: &str = "INSERT INTO attempts (key, count, next_at, expires_at) VALUES ($1, 1, 0, $3)
             ON CONFLICT (key) DO UPDATE SET
-                count = CASE WHEN attempts.expires_at <= excluded.next_at THEN 1 ELSE attempts.count + 1 END,
-                next_at = excluded.next_at + CASE
-                    WHEN attempts.expires_at <= excluded.next_at OR attempts.count + 1 < $4 THEN 0
-                    WHEN attempts.count + 1 - $4 > 24 OR $5 * (1 << CAST(attempts.count + 1 - $4 AS INTEGER)) > $6 THEN $6
-                    ELSE $5 * (1 << CAST(attempts.count + 1 - $4 AS INTEGER)) END,
-                expires_at = excluded.expires_at
-            WHERE attempts.next_at <= excluded.next_at OR attempts.expires_at <= excluded.next_at
+                count = CASE WHEN attempts.expires_at <= $2 THEN 1 ELSE attempts.count + 1 END,
+                next_at = CASE
+                    WHEN attempts.expires_at <= $2 OR attempts.count + 1 < $4 THEN 0
+                    WHEN attempts.count + 1 - $4 > 24 OR $5 * (1 << CAST(attempts.count + 1 - $4 AS INTEGER)) > $6
+                        THEN CAST($2 AS BIGINT) + $6
+                    ELSE CAST($2 AS BIGINT) + $5 * (1 << CAST(attempts.count + 1 - $4 AS INTEGER)) END,
+                expires_at = $3
+            WHERE attempts.next_at <= $2 OR attempts.expires_at <= $2
             RETURNING count";
         const NEXT: &str = "SELECT next_at FROM attempts WHERE key = $1";
         let counted: Vec<(i64,)> = on!(self.on(), db => query_as(COUNT)
@@ -64,9 +66,9 @@ impl Tx {
     }
 
     /// Takes an attempt back that was none: it is as if it had not been counted.
-    pub async fn forgive_attempt(&mut self, key: &[u8; 32], now: Timestamp) -> Result<(), Fault> {
-        const UPDATE: &str = "UPDATE attempts SET count = count - 1, next_at = $2 WHERE key = $1 AND count > 0";
-        on!(self.on(), db => query(UPDATE).bind(&key[..]).bind(now.micros()).execute(db).await.map(|_| ()))?;
+    pub async fn forgive_attempt(&mut self, key: &[u8; 32]) -> Result<(), Fault> {
+        const UPDATE: &str = "UPDATE attempts SET count = count - 1, next_at = 0 WHERE key = $1 AND count > 0";
+        on!(self.on(), db => query(UPDATE).bind(&key[..]).execute(db).await.map(|_| ()))?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grantor::store::{Counted, Pace};
 use grantor::types::Clock as _;
 use http::{HeaderMap, HeaderValue};
 
@@ -22,6 +23,7 @@ each_database!(
     attempts_are_counted_on_all_nodes_and_outlive_them,
     codes_are_guessed_no_faster_by_signing_in_again,
     what_is_long_past_is_forgotten,
+    whose_clock_is_behind_does_not_wait_for_it,
 );
 
 /// A server behind a proxy, so that people come from where they say.
@@ -235,6 +237,25 @@ async fn what_is_long_past_is_forgotten(app: TestApp) {
     app.clock.advance(Duration::from_secs(24 * 3_600 + 1));
     while app.store.delete_expired(app.clock.now()).await.unwrap() {}
     assert_eq!(app.count("attempts").await, 0);
+}
+
+async fn whose_clock_is_behind_does_not_wait_for_it(app: TestApp) {
+    let app = behind_a_proxy(&app, "").await;
+    let pace = Pace {
+        free: 3,
+        first_delay: Duration::from_secs(1),
+        longest_delay: Duration::from_secs(60),
+        forget_after: Duration::from_secs(3_600),
+    };
+    let now = app.clock.now();
+    let count = async |at| app.change(async |tx| tx.count_attempt(&[7; 32], &pace, at).await).await;
+    assert_eq!(count(now).await, Counted::Through(1));
+    assert_eq!(count(now.minus(Duration::from_millis(5))).await, Counted::Through(2));
+    assert_eq!(count(now.minus(Duration::from_millis(9))).await, Counted::Through(3));
+    let until = now.minus(Duration::from_millis(9)).plus(Duration::from_secs(1));
+    assert_eq!(count(now).await, Counted::Until(until));
+    app.change(async |tx| tx.forgive_attempt(&[7; 32]).await).await;
+    assert_eq!(count(now.minus(Duration::from_millis(20))).await, Counted::Through(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
