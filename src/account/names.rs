@@ -33,7 +33,9 @@ pub enum NameProblem {
 /// # Errors
 /// In words for a person.
 pub fn settle(username: &str, email: Option<&str>) -> Result<Option<String>, NameProblem> {
-    if !(1..=MAX_USERNAME).contains(&username.chars().count()) {
+    // An address may be as long as addresses are.
+    let most = if is_email(username) { MAX_EMAIL } else { MAX_USERNAME };
+    if !(1..=most).contains(&username.chars().count()) {
         return Err(NameProblem::Length);
     }
     if username.chars().any(char::is_control) {

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Accounts;
+use super::letters::{Factors, Letter};
 use super::totp::{Seed, base32, grouped};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Random, random, sha256};
@@ -29,6 +30,17 @@ pub(super) enum Spent {
     Recovery([u8; 32]),
     /// The first code of an app that is being set up.
     First(Box<Factor>, i64),
+}
+
+impl Spent {
+    /// What its owner is told when it is spent, beyond the ordinary.
+    pub(super) fn news(&self) -> Option<Factors> {
+        match self {
+            Self::Step(..) => None,
+            Self::Recovery(_) => Some(Factors::CodeUsed),
+            Self::First(..) => Some(Factors::Added),
+        }
+    }
 }
 
 impl Accounts {
@@ -78,11 +90,13 @@ impl Accounts {
         let Some(factor) = self.begun(user, now).await? else { return Ok(None) };
         let Some(step) = self.seed(&factor)?.step_of(&typed(code), now)? else { return Ok(None) };
         let factor = Factor { name: called(name), ..factor };
+        let owner = self.store.user(user).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.confirm_factor(&factor, step, now).await? {
             return Ok(None);
         }
         let codes = self.first_recovery_codes(&mut tx, user, now).await?;
+        self.tell_of(&mut tx, owner.as_ref(), Factors::Added, now).await?;
         tx.commit().await?;
         tracing::info!(target: "audit", event = "second_factor_added", %user, factor = %factor.id);
         Ok(Some(codes))
@@ -93,6 +107,7 @@ impl Accounts {
     /// # Errors
     /// When the database is away.
     pub async fn remove_factor(&self, user: UserId, id: FactorId, now: Timestamp) -> Result<bool, Fault> {
+        let owner = self.store.user(user).await?;
         let mut tx = self.store.begin().await?;
         // Of two who each take away one of the last two, the second sees what the first has left.
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.delete_factor(user, id).await? {
@@ -104,6 +119,7 @@ impl Accounts {
             }
             tx.replace_recovery_codes(user, &[], now).await?;
         }
+        self.tell_of(&mut tx, owner.as_ref(), Factors::Removed, now).await?;
         tx.commit().await?;
         tracing::info!(target: "audit", event = "second_factor_removed", %user, factor = %id);
         Ok(true)
@@ -114,12 +130,14 @@ impl Accounts {
     /// # Errors
     /// When the database is away.
     pub async fn other_recovery_codes(&self, user: UserId, now: Timestamp) -> Result<Vec<SecretString>, Fault> {
+        let owner = self.store.user(user).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || tx.count_factors(user).await? == 0 {
             return Ok(Vec::new());
         }
         let codes = recovery_codes(&*self.rng);
         tx.replace_recovery_codes(user, &hashes(&codes), now).await?;
+        self.tell_of(&mut tx, owner.as_ref(), Factors::CodesReplaced, now).await?;
         tx.commit().await?;
         tracing::info!(target: "audit", event = "recovery_codes_replaced", %user);
         Ok(codes)
@@ -134,6 +152,19 @@ impl Accounts {
         let authentication = &session.authentication;
         let recent = now.since(authentication.at) <= self.config.session.fresh_for;
         Ok(recent && (authentication.has_two_factors() || self.factors(session.user, now).await?.is_empty()))
+    }
+
+    /// Tells the owner of a second factor what became of it (ASVS 6.3.7).
+    pub(super) async fn tell_of(
+        &self,
+        tx: &mut Tx,
+        owner: Option<&User>,
+        what: Factors,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(owner) = owner else { return Ok(()) };
+        let letter = Letter::SecondFactor { account: owner.username.clone(), what, at: now };
+        self.tell(tx, owner, letter, now).await
     }
 
     /// What a code of a user would spend, by the apps that they have, or are setting up where they have none.

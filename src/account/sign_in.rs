@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::Accounts;
+use super::letters::Letter;
 use super::second_factor::SetUp;
 use super::throttle::{Admission, Guess, KnownBrowser};
 use crate::config::second_factor::Policy;
@@ -148,6 +149,9 @@ impl Accounts {
             return Ok(SignIn::Second(step.id));
         }
         let session = self.open_session(&mut tx, (user.id, proved), (present, place), now).await?;
+        if self.is_news(place, user.id) {
+            self.tell(&mut tx, user, signed_in(user, place, now), now).await?;
+        }
         tx.commit().await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
         Ok(SignIn::Done(Box::new(session)))
@@ -165,7 +169,7 @@ impl Accounts {
         Ok(step.id)
     }
 
-    fn step(&self, user: UserId, proved: Authentication, browser: &str, now: Timestamp) -> Step {
+    pub(super) fn step(&self, user: UserId, proved: Authentication, browser: &str, now: Timestamp) -> Step {
         Step {
             id: SignInId::new(random::uuid_v4(&*self.rng)),
             browser: browser.to_owned(),
@@ -201,6 +205,8 @@ impl Accounts {
         };
         let factors = self.factors_and_begun(user, now).await?;
         let Some(spent) = self.judge(&factors, attempt.code, now)? else { return Ok(refused(user)) };
+        let (news, elsewhere) = (spent.news(), self.is_news(place, user));
+        let owner = if elsewhere || news.is_some() { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.finish_sign_in(step.id, now).await? {
             return Ok(SecondStep::Gone);
@@ -208,6 +214,12 @@ impl Accounts {
         let Some(recovery_codes) = self.spend(&mut tx, user, spent, now).await? else { return Ok(refused(user)) };
         let proved = step.proved.and(Method::OneTimePassword, now);
         let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
+        if let Some(news) = news {
+            self.tell_of(&mut tx, owner.as_ref(), news, now).await?;
+        }
+        if let (Some(owner), true) = (&owner, elsewhere) {
+            self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
+        }
         tx.commit().await?;
         self.was_right(counted).await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
@@ -231,8 +243,15 @@ impl Accounts {
         Ok(Some((user, set_up)))
     }
 
+    /// Whether a person is told that they signed in here: where they have not before, as far as the browser knows
+    /// (ASVS 6.3.5).
+    fn is_news(&self, place: &Place<'_>, user: UserId) -> bool {
+        let mail = &self.config.mail;
+        mail.is_on() && mail.new_devices && place.known.of(Some(user)).is_none()
+    }
+
     /// Who is signed in where somebody signs in.
-    async fn present(&self, place: &Place<'_>, now: Timestamp) -> Result<Option<Session>, Fault> {
+    pub(super) async fn present(&self, place: &Place<'_>, now: Timestamp) -> Result<Option<Session>, Fault> {
         match place.current {
             Some(id) => self.store.session(id, now).await,
             None => Ok(None),
@@ -240,7 +259,7 @@ impl Accounts {
     }
 
     /// The session of whoever has proved who they are: the present one of the same person, renewed, or a new one.
-    async fn open_session(
+    pub(super) async fn open_session(
         &self,
         tx: &mut Tx,
         (user, proved): (UserId, Authentication),
@@ -306,6 +325,10 @@ impl Accounts {
         }
         Ok(())
     }
+}
+
+fn signed_in(user: &User, place: &Place<'_>, now: Timestamp) -> Letter {
+    Letter::SignedIn { account: user.username.clone(), device: place.device.clone(), at: now }
 }
 
 fn refused(user: UserId) -> SecondStep {

@@ -3,9 +3,11 @@
 //! An attempt is counted before it is judged, against everything that it has in common with others: the account, the
 //! address, both. One from a browser in which that person has signed in before counts for that browser alone, so strangers
 //! who guess cannot lock its owner out. Who must wait costs no hash, and is told how long. Accounts that do not exist are
-//! counted like those that do, by what was typed (ASVS 6.3.8).
+//! counted like those that do, by what was typed (ASVS 6.3.8). Mail that somebody asks for is counted in the same way, and
+//! slowed down sooner (ASVS 6.6.3).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Accounts;
 use crate::crypto::{Digest, Mac, hash, random};
@@ -22,7 +24,17 @@ pub enum Guess<'a> {
     Password { login: &'a str, browser: Option<&'a str> },
     /// A code of somebody who has given their password.
     Code(UserId),
+    /// Nothing: a mail is asked for, to whoever this is.
+    Mail(&'a str),
 }
+
+/// Mails to one person, and from one address, that are sent at once.
+const FREE_MAILS: u32 = 5;
+const FREE_MAILS_PER_ADDRESS: u32 = 30;
+
+/// How long the next one waits then, and at most.
+const FIRST_MAIL: Duration = Duration::from_mins(1);
+const LONGEST_MAIL: Duration = Duration::from_hours(1);
 
 /// An attempt that was let through, by what it was counted under.
 pub struct Attempt(Vec<Counter>);
@@ -56,11 +68,15 @@ impl Accounts {
         counters.sort_unstable_by_key(|counter| counter.key);
         let mut tx = self.store.begin().await?;
         for counter in &counters {
+            let (first_delay, longest_delay) = match guess {
+                Guess::Mail(_) => (FIRST_MAIL, LONGEST_MAIL),
+                Guess::Password { .. } | Guess::Code(_) => (settings.first_delay, settings.longest_delay),
+            };
             let pace = Pace {
                 free: counter.free,
-                first_delay: settings.first_delay,
-                longest_delay: settings.longest_delay,
-                forget_after: settings.forget_after,
+                first_delay,
+                longest_delay,
+                forget_after: settings.forget_after.max(longest_delay),
             };
             match tx.count_attempt(&counter.key, &pace, now).await? {
                 Counted::Through(count) if count == i64::from(counter.free) => {
@@ -126,6 +142,11 @@ impl Accounts {
                 let code = Counter { key: code(&self.mac, user), free: settings.free_attempts, is_own: true };
                 vec![code, address]
             }
+            Guess::Mail(to) => {
+                let to = Counter { key: mail(&self.mac, to), free: FREE_MAILS, is_own: false };
+                let key = self.mac.of(&["mail address", &network]);
+                vec![to, Counter { key, free: FREE_MAILS_PER_ADDRESS, is_own: false }]
+            }
         }
     }
 }
@@ -139,10 +160,15 @@ fn code(mac: &Mac, user: UserId) -> Digest {
     mac.of(&["code", &user.to_string()])
 }
 
+fn mail(mac: &Mac, to: &str) -> Digest {
+    mac.of(&["mail", &folded(to)])
+}
+
 /// Everything under which attempts at a user from everywhere are counted.
 pub fn keys_of(mac: &Mac, user: &User) -> Vec<Digest> {
-    let logins = std::iter::once(user.username.as_str()).chain(user.email.as_deref());
-    logins.map(|login| account(mac, login)).chain([code(mac, user.id)]).collect()
+    let logins = || std::iter::once(user.username.as_str()).chain(user.email.as_deref());
+    let mails = logins().map(|login| mail(mac, login)).chain([mail(mac, &user.id.to_string())]);
+    logins().map(|login| account(mac, login)).chain([code(mac, user.id)]).chain(mails).collect()
 }
 
 impl Guess<'_> {
@@ -150,6 +176,7 @@ impl Guess<'_> {
         match self {
             Self::Password { .. } => "password",
             Self::Code(_) => "code",
+            Self::Mail(_) => "mail",
         }
     }
 }

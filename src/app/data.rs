@@ -11,9 +11,11 @@ use anyhow::{Context as _, anyhow, bail};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use crate::config::mail::{self, Transport};
 use crate::config::{ACCESS_TOKEN_CEILING, Config, DatabaseUrl};
 use crate::crypto::random::token;
 use crate::crypto::{Authorities, JwkSet, KeyRing, Random};
+use crate::outgoing::mail::{Mailer, Security, Way};
 use crate::outgoing::{self, Outgoing};
 use crate::store::{Location, Options, Store};
 use crate::types::Clock;
@@ -118,6 +120,55 @@ pub fn outgoing(config: &Config) -> anyhow::Result<Outgoing> {
         max_bytes: settings.max_bytes,
     };
     Outgoing::new(&options).map_err(|why| anyhow!("outgoing.extra_ca {}: {why}", named()))
+}
+
+/// What sends mail, where any goes out.
+///
+/// # Errors
+/// When a file that it needs cannot be used.
+pub fn mailer(config: &Config) -> anyhow::Result<Option<Mailer>> {
+    let settings = &config.mail;
+    // Where there is mail there is a sender: the configuration was checked.
+    let Some(from) = settings.from.as_ref().filter(|_| settings.is_on()) else { return Ok(None) };
+    let read = |key: &str, path: &PathBuf| {
+        fs::read(path).with_context(|| format!("mail.{key}: the file {} cannot be read", path.display()))
+    };
+    let way = match settings.transport {
+        Transport::Off => return Ok(None),
+        Transport::Console => Way::Console,
+        Transport::File => {
+            Way::Files(settings.directory.clone().unwrap_or_else(|| config.server.data_dir.join("mail")))
+        }
+        Transport::Smtp => {
+            let extra_ca = settings.extra_ca.as_ref().map(|path| read("extra_ca", path)).transpose()?;
+            let password = match (&settings.password, &settings.password_file) {
+                (Some(password), _) => Some(password.expose_secret().to_owned()),
+                (None, Some(path)) => {
+                    let text = String::from_utf8(read("password_file", path)?);
+                    Some(text.map_err(|_| anyhow!("mail.password_file is not text"))?.trim_end().to_owned())
+                }
+                (None, None) => None,
+            };
+            Way::Smtp {
+                host: settings.host.clone().unwrap_or_default(),
+                port: settings.port(),
+                security: match settings.tls {
+                    mail::Tls::Required => Security::StartTls(extra_ca),
+                    mail::Tls::Implicit => Security::Implicit(extra_ca),
+                    mail::Tls::None => Security::None,
+                },
+                credentials: settings.username.clone().zip(password),
+            }
+        }
+    };
+    let options = outgoing::mail::Options {
+        way,
+        from: from.0.clone(),
+        reply_to: settings.reply_to.as_ref().map(|reply_to| reply_to.0.clone()),
+        domain: config.server.issuer.host().to_owned(),
+        timeout: settings.timeout,
+    };
+    Mailer::new(options).map(Some).map_err(|why| anyhow!("[mail]: {why}"))
 }
 
 /// The authorities whose certificates clients may show.

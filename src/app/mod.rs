@@ -17,12 +17,13 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::task::{Id, JoinSet};
 
+use crate::account::password::PasswordRules;
 use crate::account::{Accounts, throttle};
 use crate::config::Config;
 use crate::crypto::password::Params;
 use crate::crypto::{Mac, PasswordHashing, Random, SystemRandom, random};
 use crate::jobs;
-use crate::jobs::outbox::Outbox;
+use crate::jobs::outbox::{Logouts, Mails, Wishes};
 use crate::oauth::register::Limiter;
 use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subjects, resource, subjects};
 use crate::store::Store;
@@ -102,7 +103,7 @@ impl App {
         let (rng, clock) = (ambient.rng.clone(), ambient.clock.clone());
         let keeper = Keeper { store: store.clone(), keys: keys.clone(), config: config.clone(), rng };
         jobs.start("rotating the signing keys", jobs::key_rotation::run(keeper, clock, node));
-        let outbox = Outbox {
+        let logouts = Logouts {
             config: config.clone(),
             store: store.clone(),
             keys: keys.clone(),
@@ -113,15 +114,23 @@ impl App {
             subjects: subjects.clone(),
             outgoing,
         };
-        jobs.start("delivering the outbox", jobs::outbox::run(outbox));
+        jobs.start("telling of logouts", jobs::outbox::run(store.clone(), ambient.clock.clone(), logouts));
         let accounts = Accounts {
             config: config.clone(),
             store: store.clone(),
             hashing: password_hashing(&config)?,
-            ring,
+            rules: Arc::new(PasswordRules::new(&config)?),
+            ring: ring.clone(),
             mac,
             rng: ambient.rng.clone(),
         };
+        if let Some(mailer) = data::mailer(&config)? {
+            let clock = ambient.clock.clone();
+            let wishes = Wishes { accounts: accounts.clone(), clock: clock.clone() };
+            jobs.start("granting wishes", jobs::outbox::run(store.clone(), clock.clone(), wishes));
+            let mails = Mails { config: config.clone(), ring, clock: clock.clone(), mailer };
+            jobs.start("sending mail", jobs::outbox::run(store.clone(), clock, mails));
+        }
         let router = web::router(Services {
             config: config.clone(),
             store: store.clone(),

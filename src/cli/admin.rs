@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 
-use crate::account::throttle;
-use crate::app::{data, secret};
+use crate::account::password::PasswordRules;
+use crate::account::{Accounts, throttle};
+use crate::app::{self, data, secret};
 use crate::config::{self, Config, Overrides};
 use crate::crypto::{KeyRing, Mac, SystemRandom};
 use crate::oauth::{Subjects, client_secret, subjects};
@@ -88,6 +89,24 @@ impl Admin {
             );
         }
         data::key_ring(&self.config, &self.rng)
+    }
+
+    /// What people do with their accounts.
+    pub async fn accounts(&self) -> anyhow::Result<Accounts> {
+        Ok(Accounts {
+            config: Arc::new(self.config.clone()),
+            store: self.store.clone(),
+            hashing: app::password_hashing(&self.config)?,
+            rules: Arc::new(PasswordRules::new(&self.config)?),
+            ring: Arc::new(self.servers_key_ring().await?),
+            mac: self.mac().await?,
+            rng: Arc::new(self.rng.clone()),
+        })
+    }
+
+    /// Who writes letters, where mail goes out.
+    pub async fn writer(&self) -> anyhow::Result<Option<Accounts>> {
+        Ok(if self.config.mail.is_on() { Some(self.accounts().await?) } else { None })
     }
 
     /// How clients know people.

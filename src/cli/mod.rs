@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 mod input;
 pub mod keys;
+pub mod mail;
 mod migrate;
 mod output;
 pub mod registration_token;
@@ -88,6 +89,9 @@ enum Command {
     /// List, rotate and revoke the keys that sign tokens.
     #[command(subcommand, arg_required_else_help = true)]
     Keys(keys::Command),
+    /// Try whether mail goes out.
+    #[command(subcommand, arg_required_else_help = true)]
+    Mail(mail::Command),
     /// Say what RFC 9700 and FAPI 2.0 would object to in the configuration and in each client.
     Doctor(doctor::Doctor),
 }
@@ -136,6 +140,7 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::Resource(command) => resource::run(command, &overrides).await,
         Command::AuthorizationType(command) => authorization_type::run(command, &overrides).await,
         Command::Keys(command) => keys::run(command, &overrides).await,
+        Command::Mail(command) => mail::run(command, &overrides).await,
         Command::Doctor(doctor) => doctor.run(&overrides).await,
     }
 }

@@ -33,6 +33,16 @@ impl Issuer {
         format!("{}{path}", self.text)
     }
 
+    /// Without its port.
+    pub fn host(&self) -> &str {
+        let authority = self.text[..self.path].split_once("://").map_or("", |(_, authority)| authority);
+        match authority.rsplit_once(':') {
+            // A colon inside of brackets is that of an IPv6 address.
+            Some((host, _)) if !authority.ends_with(']') => host,
+            _ => authority,
+        }
+    }
+
     pub fn is_https(&self) -> bool {
         self.text.starts_with("https://")
     }

@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod keys;
 mod layers;
 pub mod log;
+pub mod mail;
 pub mod outgoing;
 pub mod overrides;
 pub mod password;
@@ -29,6 +30,7 @@ mod section;
 pub mod security;
 pub mod server;
 pub mod session;
+pub mod sign_up;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
@@ -49,6 +51,7 @@ pub use feed::Feed;
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
+pub use mail::Mail;
 pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
@@ -60,6 +63,7 @@ pub use second_factor::SecondFactor;
 pub use security::Security;
 pub use server::Server;
 pub use session::Session;
+pub use sign_up::SignUp;
 pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
@@ -91,6 +95,8 @@ pub struct Config {
     pub dpop: Dpop,
     pub registration: Registration,
     pub outgoing: Outgoing,
+    pub mail: Mail,
+    pub sign_up: SignUp,
     pub log: Log,
 }
 
@@ -161,11 +167,16 @@ impl Config {
             dpop: reader.section("dpop"),
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
+            mail: reader.section("mail"),
+            sign_up: reader.section("sign_up"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.
         if reader.problems.is_empty() {
             config.settle_issuer(&mut reader);
+            if config.sign_up.mode == sign_up::Who::Open && !config.mail.is_on() {
+                reader.refuse("sign_up", "mode", "needs mail.transport: an address is proved by a mail");
+            }
             if !config.keys.algorithms.contains(&config.tokens.access_token_algorithm) {
                 let algorithm = config.tokens.access_token_algorithm;
                 reader.refuse("keys", "algorithms", format!("must have {algorithm}, tokens.access_token_algorithm"));

@@ -36,8 +36,8 @@ fn the_example_is_the_defaults() {
 
 #[test]
 fn the_example_shows_every_key_and_each_can_be_set() {
-    // `seal` takes one or the other.
-    let shown = uncommented().replace("keys = \"2026", "# ");
+    // `seal` takes one or the other, and so does `mail`.
+    let shown = uncommented().replace("keys = \"2026", "# ").replace("password_file", "# password_file");
     Config::parse(&shown).unwrap();
 
     let table: toml::Table = uncommented().parse().unwrap();
@@ -65,6 +65,8 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("feed", section::keys_of::<Feed>());
     check("client_authentication", section::keys_of::<ClientAuthentication>());
     check("outgoing", section::keys_of::<Outgoing>());
+    check("sign_up", section::keys_of::<SignUp>());
+    check("mail", section::keys_of::<Mail>());
     check("log", section::keys_of::<Log>());
     assert_eq!(section::keys_of::<Feed>(), Some(["poll_interval", "max_staleness"].as_slice()));
     assert_eq!(section::keys_of::<Scopes>(), None);
@@ -210,6 +212,8 @@ fn a_secret_is_in_no_error() {
         "[database]\nurl = [\"s3cret\"]",
         "[seal]\nkeys = [\"s3cret\"]",
         "[seal]\nkeys = \"s3cret\"\nfile = \"x\"",
+        "[mail]\npassword = [\"s3cret\"]",
+        "[mail]\npassword = \"s3cret\"",
     ] {
         let error = problems(toml);
         assert!(!error.contains("s3"), "{error}");
@@ -275,6 +279,16 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[about]\nterms = \"terms.html\"", ":2: about.terms: must be the URL of a page"),
         ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),
+        ("[sign_up]\nmode = \"open\"", ":2: sign_up.mode: needs mail.transport"),
+        ("[mail]\ntransport = \"smtp\"\nfrom = \"a@example.org\"", ": mail.host: must name"),
+        ("[mail]\ntransport = \"console\"", ": mail.from: must be set where"),
+        ("[mail]\nfrom = \"Acme\"", ":2: mail.from: is not an address"),
+        ("[mail]\nfrom = \"a@example.org\\r\\nBcc: b@example.org\"", ":2: mail.from: is not an address"),
+        ("[mail]\nusername = \"a\"", ":2: mail.username: and mail.password"),
+        ("[mail]\npassword = \"a\"\npassword_file = \"b\"\nusername = \"c\"", ":3: mail.password_file: cannot be set"),
+        ("[mail]\ntls = \"none\"\nusername = \"a\"\npassword = \"b\"", ":2: mail.tls: must be"),
+        ("[mail]\ntls = \"opportunistic\"", ":2: mail.tls: unknown variant"),
+        ("[mail]\ntimeout = \"2m\"", ":2: mail.timeout: must be between"),
         (
             "[server]\nissuer = \"http://localhost\"\n[tls]\ncert = \"c\"\nkey = \"k\"",
             ":2: server.issuer: must be https when",

@@ -1,4 +1,5 @@
-//! The one HTTP client for addresses that others name: keys and documents of clients, notices to them.
+//! What leaves this server: mail (`mail`), and here the one HTTP client for addresses that others name: keys and documents
+//! of clients, notices to them.
 //!
 //! Whoever registers a URL must not make this server speak to its own network (server-side request forgery), to a
 //! server that never ends, or to one that is asked too often:
@@ -10,6 +11,7 @@
 
 mod documents;
 mod guard;
+pub mod mail;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -53,6 +53,8 @@ impl Store {
             WHERE seq IN (SELECT seq FROM changes WHERE expires_at < $1 LIMIT $2)";
         const OUTBOX: &str = "DELETE FROM outbox
             WHERE id IN (SELECT id FROM outbox WHERE expires_at < $1 LIMIT $2)";
+        const LINKS: &str = "DELETE FROM links
+            WHERE secret_hash IN (SELECT secret_hash FROM links WHERE expires_at < $1 LIMIT $2)";
         const REPLAYS: &str = "DELETE FROM replays
             WHERE digest IN (SELECT digest FROM replays WHERE expires_at < $1 LIMIT $2)";
         const SIGN_INS: &str = "DELETE FROM sign_ins
@@ -78,6 +80,7 @@ impl Store {
             (BROWSERS, now),
             (CHANGES, now),
             (OUTBOX, now),
+            (LINKS, now),
             (REPLAYS, now),
             (SIGN_INS, now),
             // What was begun to be set up and never was.

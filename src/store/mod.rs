@@ -11,6 +11,7 @@
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
+//! | `links` | what a mailed link may do, once |
 //! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
 //! | `registration_tokens` | who may register clients |
 //! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
@@ -30,6 +31,7 @@ mod factors;
 mod grants;
 mod keys;
 mod lines;
+mod links;
 mod live;
 mod migrate;
 mod outbox;
@@ -50,7 +52,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::{PgConnection, SqliteConnection};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 pub use attempts::{Counted, Pace};
@@ -61,8 +63,9 @@ pub use consents::Consent;
 pub use database::Location;
 pub use device::{Decision, DeviceRequest, NewDevice, Poll, Polled};
 pub use grants::{Grant, NewGrant, Presented, Reason, Redeem, Redemption, RefreshTerms, RefusedCode, Rotation};
+pub use links::{Link, Purpose};
 pub use live::Bearer;
-pub use outbox::{Content, Message};
+pub use outbox::{Content, Kind, Message, Sealed};
 pub use pending::{PendingKind, PendingRequest};
 pub use pushed::PushedRequest;
 pub use registration_tokens::RegistrationToken;
@@ -107,7 +110,7 @@ struct Inner {
     caches: Caches,
     keys_changed: watch::Sender<u64>,
     keys_loaded: watch::Sender<u64>,
-    outbox_filled: Notify,
+    outbox_filled: watch::Sender<u64>,
 }
 
 /// What this node remembers of the database. `apply` says which change empties what.
@@ -185,7 +188,7 @@ impl Store {
             caches: Caches::new(),
             keys_changed: watch::Sender::new(0),
             keys_loaded: watch::Sender::new(0),
-            outbox_filled: Notify::new(),
+            outbox_filled: watch::Sender::new(0),
         })))
     }
 
@@ -366,7 +369,7 @@ impl Tx {
             self.store.apply(entry);
         }
         if self.fills_outbox {
-            self.store.0.outbox_filled.notify_one();
+            self.store.0.outbox_filled.send_modify(|count| *count += 1);
         }
         if self.came_late {
             self.store.read_changes().await?;

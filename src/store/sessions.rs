@@ -250,14 +250,23 @@ impl Tx {
         Ok(true)
     }
 
-    /// Ends every session of a user, and every grant.
-    pub async fn end_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<(), Fault> {
+    /// Ends every session of a user, and every grant; or all but one session and what hangs on it.
+    pub async fn end_sessions_of(
+        &mut self,
+        user: UserId,
+        kept: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         // All sessions, then all grants: the order in which every transaction takes its rows.
         const GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_because = 'session_ended'
-            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 RETURNING id";
-        let sessions = self.close_sessions_of(user, now).await?;
+            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND session_id <> $3 RETURNING id";
+        let sessions = self.close_sessions_of(user, kept, now).await?;
         let grants: Vec<(String,)> = on!(self.on(), db => query_as(GRANTS)
-            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+            .bind(user.to_string())
+            .bind(now.micros())
+            .bind(id_or_none(kept))
+            .fetch_all(db)
+            .await?);
         for session in sessions {
             self.record(Change::SessionEnded(session), now).await?;
             self.tell_relying_parties(session, now).await?;
@@ -268,12 +277,27 @@ impl Tx {
         Ok(())
     }
 
-    /// Ends the open sessions of a user, and nothing yet of what hangs on them.
-    pub(super) async fn close_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, Fault> {
-        const UPDATE: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+    /// Ends the open sessions of a user, or all but one, and nothing yet of what hangs on them.
+    pub(super) async fn close_sessions_of(
+        &mut self,
+        user: UserId,
+        kept: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, Fault> {
+        const UPDATE: &str = "UPDATE sessions SET ended_at = $2
+            WHERE user_id = $1 AND ended_at IS NULL AND id <> $3 RETURNING id";
         let rows: Vec<(String,)> = on!(self.on(), db => query_as(UPDATE)
-            .bind(user.to_string()).bind(now.micros()).fetch_all(db).await?);
+            .bind(user.to_string())
+            .bind(now.micros())
+            .bind(id_or_none(kept))
+            .fetch_all(db)
+            .await?);
         self.forget_sign_ins_of(user).await?;
         Ok(rows.iter().filter_map(|(id,)| SessionId::parse(id)).collect())
     }
+}
+
+/// What no row has for an id stands for none.
+fn id_or_none(session: Option<SessionId>) -> String {
+    session.map(|id| id.to_string()).unwrap_or_default()
 }

@@ -56,6 +56,17 @@ fn key(text: &str) -> String {
     text.to_lowercase()
 }
 
+/// What came of writing names.
+fn stored(rows: Result<u64, sqlx::Error>) -> Result<Stored, Fault> {
+    match rows {
+        // Two took the same name at once.
+        Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+            Ok(Stored::Conflict)
+        }
+        rows => Ok(Stored::from_rows(rows?)),
+    }
+}
+
 impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
         const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at
@@ -138,13 +149,7 @@ impl Tx {
             .execute(db)
             .await
             .map(|done| done.rows_affected()));
-        match outcome {
-            // Two took the same name at once.
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
-                Ok(Stored::Conflict)
-            }
-            rows => Ok(Stored::from_rows(rows?)),
-        }
+        stored(outcome)
     }
 
     /// Sets another password and ends every session begun with the old one. `Conflict` if there is no such user.
@@ -153,9 +158,67 @@ impl Tx {
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(id.to_string()).bind(hash).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
-            self.end_sessions_of(id, now).await?;
+            self.end_sessions_of(id, None, now).await?;
         }
         Ok(Stored::from_rows(rows))
+    }
+
+    /// Sets another password in the place of one that is known, and ends nothing. `Conflict` if it is another by now, or
+    /// its user may not sign in.
+    ///
+    /// Safe to race: of any number of callers who know the old one, one sets the new.
+    pub async fn replace_password(
+        &mut self,
+        id: UserId,
+        known: Option<&str>,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET password_hash = $3, updated_at = $4
+            WHERE id = $1 AND COALESCE(password_hash, '') = $2 AND disabled_at IS NULL";
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(id.to_string())
+            .bind(known.unwrap_or_default())
+            .bind(hash)
+            .bind(now.micros())
+            .execute(db)
+            .await?
+            .rows_affected());
+        if rows == 1 {
+            // Those for which the old password was proved.
+            self.forget_sign_ins_of(id).await?;
+        }
+        Ok(Stored::from_rows(rows))
+    }
+
+    /// Gives a user another address, which is known to be theirs, in the place of the one that they had; and another
+    /// name, where the address was it. `Conflict` if they have another by now, or the new one is somebody else's.
+    ///
+    /// Safe to race: of any number of changes of one address, one is made.
+    pub async fn change_email(
+        &mut self,
+        id: UserId,
+        known: Option<&str>,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<Stored, Fault> {
+        const UPDATE: &str = "UPDATE users SET
+                username = CASE WHEN username_key = email_key THEN $3 ELSE username END,
+                username_key = CASE WHEN username_key = email_key THEN $4 ELSE username_key END,
+                email = $3, email_key = $4, email_verified = TRUE, updated_at = $5
+            WHERE id = $1 AND COALESCE(email_key, '') = $2 AND disabled_at IS NULL
+              AND NOT EXISTS (SELECT 1 FROM users AS others
+                              WHERE others.id <> $1 AND (others.username_key = $4 OR others.email_key = $4))";
+        let outcome = on!(self.on(), db => query(UPDATE)
+            .bind(id.to_string())
+            .bind(known.map(key).unwrap_or_default())
+            .bind(email)
+            .bind(key(email))
+            .bind(now.micros())
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()));
+        stored(outcome)
     }
 
     /// Confirms that a password which was verified is still the user's, and that they may sign in; keeps it as `kept`,
@@ -185,7 +248,7 @@ impl Tx {
             .bind(id.to_string()).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
             // The order in which every transaction takes its rows: sessions, consents, grants.
-            let sessions = self.close_sessions_of(id, now).await?;
+            let sessions = self.close_sessions_of(id, None, now).await?;
             on!(self.on(), db => query(GRANTS)
                 .bind(id.to_string()).bind(now.micros()).execute(db).await.map(|_| ()))?;
             for session in sessions {
@@ -216,7 +279,7 @@ impl Tx {
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
         let rows = on!(self.on(), db => query(USER).bind(id.to_string()).execute(db).await?.rows_affected());
         if rows == 1 {
-            for session in self.close_sessions_of(id, now).await? {
+            for session in self.close_sessions_of(id, None, now).await? {
                 self.tell_relying_parties(session, now).await?;
             }
             for statement in [SESSIONS, CONSENTS, GRANTS] {

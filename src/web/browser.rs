@@ -12,7 +12,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 use super::respond::PageError;
 use super::session_store::{self, SessionStore};
 use super::{Services, Shared};
-use crate::crypto::{hash, random, sha256};
+use crate::crypto::{Digest, hash, random, sha256};
 use crate::types::{Fault, SessionId};
 
 /// What the record of a browser holds.
@@ -23,6 +23,9 @@ struct Data {
     /// What every form of this browser carries.
     csrf: String,
     session: Option<SessionId>,
+    /// The mailed link that was opened here last: the hash of its secret, which is with nobody but the mail then.
+    #[serde(default)]
+    link: Option<Digest>,
 }
 
 const KEY: &str = "browser";
@@ -101,6 +104,24 @@ impl Browser {
         }
     }
 
+    /// The mailed link that was opened here last.
+    pub fn link(&self) -> Option<Digest> {
+        self.data.as_ref().and_then(|data| data.link)
+    }
+
+    /// A mailed link was opened here. Another cookie, for other nodes may remember the record as it was.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn open_link(&mut self, services: &Services, link: Digest) -> Result<(), Fault> {
+        let mut data = self.data(services);
+        // The cookie layer forgets how long it was; the session has an end of its own.
+        let lifetime = if data.session.is_some() { services.config.session.absolute_lifetime } else { VISITOR };
+        self.keep(services, lifetime)?;
+        data.link = Some(link);
+        self.renew(services, data).await
+    }
+
     /// Somebody signed in: another cookie and another form token, so that nothing planted before is worth anything.
     ///
     /// # Errors
@@ -110,8 +131,13 @@ impl Browser {
         self.keep(services, services.config.session.absolute_lifetime)?;
         data.csrf = random::token(&*services.rng, 32);
         data.session = Some(session);
-        self.cookie.insert(KEY, &data).await.map_err(fault)?;
         // ASVS 7.2.4
+        self.renew(services, data).await
+    }
+
+    /// Writes the record under another cookie.
+    async fn renew(&mut self, services: &Services, data: Data) -> Result<(), Fault> {
+        self.cookie.insert(KEY, &data).await.map_err(fault)?;
         session_store::save_anew(&self.cookie, &services.store, services.clock.now()).await.map_err(fault)?;
         self.data = Some(data);
         Ok(())
@@ -142,7 +168,7 @@ impl Browser {
     /// What is known of it, or, of a new one, will be.
     fn data(&self, services: &Services) -> Data {
         let rng = &*services.rng;
-        let new = || Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None };
+        let new = || Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None, link: None };
         self.data.clone().unwrap_or_else(new)
     }
 

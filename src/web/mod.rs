@@ -30,6 +30,7 @@ use tower_http::cors::CorsLayer;
 use crate::account::Accounts;
 use crate::config::Config;
 use crate::config::registration::Mode;
+use crate::config::sign_up::Who;
 use crate::crypto::{Random, random};
 use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Registrar, Subjects, authorize, logout};
 use crate::store::{PendingKind, PendingRequest, Store};
@@ -177,6 +178,7 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/app/remove", post(pages::security::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
         .route("/account/sessions/end", post(pages::account::end_session))
+        .merge(self_service(&services))
         .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));
 
@@ -196,6 +198,29 @@ pub fn router(services: Services) -> Router {
     prefixed
         .layer(CatchPanicLayer::custom(respond::panicked))
         .layer(axum::middleware::from_fn_with_state(services, middleware::around))
+}
+
+/// What people do for themselves, as far as the configuration lets them.
+fn self_service(services: &Services) -> Router<Shared> {
+    use pages::{credentials, recovery, sign_up};
+    let mut routes = Router::new()
+        .route("/reset-password", get(recovery::show).post(recovery::answer))
+        .route("/account/password", get(credentials::password).post(credentials::change_password));
+    if services.config.mail.is_on() {
+        routes = routes
+            .route("/forgot-password", get(recovery::forgot).post(recovery::ask))
+            .route("/account/email", get(credentials::email).post(credentials::ask_for_email))
+            .route("/account/email/confirm", get(credentials::confirm).post(credentials::confirmed))
+            .route("/account/email/undo", get(credentials::undo).post(credentials::undone));
+    }
+    let mode = services.config.sign_up.mode;
+    if mode == Who::Open {
+        routes = routes.route("/sign-up", get(sign_up::show).post(sign_up::ask));
+    }
+    if mode != Who::Off {
+        routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
+    }
+    routes
 }
 
 /// Client registration, where there is any.

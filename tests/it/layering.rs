@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("outgoing", &["types"]),
     ("telemetry", &["types", "config"]),
     ("oauth", &["types", "config", "crypto", "store", "outgoing"]),
-    ("account", &["types", "config", "crypto", "store"]),
+    ("account", &["types", "config", "crypto", "store", "outgoing"]),
     ("web", &["types", "config", "crypto", "store", "outgoing", "telemetry", "oauth", "account"]),
     ("jobs", &["types", "config", "crypto", "store", "outgoing", "telemetry", "oauth", "account"]),
     ("app", &["types", "config", "crypto", "store", "outgoing", "telemetry", "oauth", "account", "web", "jobs"]),
@@ -53,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("openidconnect", &["demo"]),
     ("x509_cert", &["crypto"]),
     ("reqwest", &["outgoing", "demo"]),
+    ("lettre", &["outgoing::mail", "config::mail"]),
     ("jsonschema", &["types::authorization_type"]),
 ];
 

@@ -2,7 +2,9 @@
 
 mod create;
 mod import;
+mod invite;
 mod password;
+mod reset_password;
 mod show;
 mod state;
 mod update;
@@ -21,6 +23,8 @@ pub enum Command {
     Create(create::Create),
     /// Take over users from Django, or from a table, with their passwords as hashes.
     Import(import::Import),
+    /// Send or print a link with which somebody makes an account for themselves.
+    Invite(invite::Invite),
     /// List all users.
     List {
         /// Print them as JSON.
@@ -42,6 +46,8 @@ pub enum Command {
     Update(update::Update),
     /// Set another password. Ends the user's sessions.
     SetPassword(password::SetPassword),
+    /// Send or print a link with which a user chooses a new password.
+    ResetPassword(reset_password::ResetPassword),
     /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
     RemoveSecondFactor(Named),
     /// Forget that somebody guessed at a user's password or codes, so that they need not wait.
@@ -91,10 +97,12 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
     let text = match command {
         Command::Create(create) => create.run(admin).await,
         Command::Import(import) => import.run(admin).await,
+        Command::Invite(invite) => invite.run(admin).await,
         Command::List { json } => show::list(admin, json).await,
         Command::Show { named, client, json } => show::show(admin, &named.user, client, json).await,
         Command::Update(update) => update.run(admin).await,
         Command::SetPassword(set) => set.run(admin).await,
+        Command::ResetPassword(reset) => reset.run(admin).await,
         Command::RemoveSecondFactor(Named { user }) => state::remove_second_factor(admin, &user).await,
         Command::Unlock(Named { user }) => state::unlock(admin, &user).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,

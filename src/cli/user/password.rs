@@ -4,6 +4,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 
 use super::Named;
+use crate::account::letters::Letter;
 use crate::account::names;
 use crate::account::password::PasswordRules;
 use crate::app;
@@ -24,9 +25,15 @@ impl SetPassword {
     pub async fn run(self, admin: &Admin) -> anyhow::Result<String> {
         let user = admin.user(&self.named.user).await?;
         let hash = read_and_hash(admin, &user, self.password_stdin).await?;
+        let writer = admin.writer().await?;
         let mut tx = admin.store.begin().await?;
         if tx.set_password(user.id, &hash, admin.now()).await? == Stored::Conflict {
             bail!("the user {} was deleted just now", user.username);
+        }
+        // ASVS 6.3.7
+        if let Some(writer) = writer {
+            let letter = Letter::PasswordChanged { account: user.username.clone(), at: admin.now() };
+            writer.tell(&mut tx, &user, letter, admin.now()).await?;
         }
         tx.commit().await?;
         Ok(format!("{} has another password. Their sessions are ended.\n", user.username))

@@ -1,5 +1,6 @@
 //! `grantor user disable`, `enable`, `delete`, `remove-second-factor` and `unlock`. Nothing is asked, so that scripts can say it; what was done is told.
 
+use crate::account::letters::{Factors, Letter};
 use crate::account::throttle;
 use crate::cli::Admin;
 use crate::store::Stored;
@@ -37,8 +38,14 @@ pub async fn delete(admin: &Admin, named: &str) -> anyhow::Result<String> {
 /// ASVS 6.5.6: every factor can be removed by an administrator.
 pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<String> {
     let user = admin.user(named).await?;
+    let writer = admin.writer().await?;
     let mut tx = admin.store.begin().await?;
     let removed = tx.delete_factors_of(user.id).await?;
+    // ASVS 6.3.7
+    if let (Some(writer), 1..) = (writer, removed) {
+        let letter = Letter::SecondFactor { account: user.username.clone(), what: Factors::Removed, at: admin.now() };
+        writer.tell(&mut tx, &user, letter, admin.now()).await?;
+    }
     tx.commit().await?;
     if removed == 0 {
         return Ok(format!("{} has no second factor.\n", user.username));

@@ -182,7 +182,7 @@ pub async fn end_session(State(services): State<Shared>, mut browser: Browser, P
 }
 
 /// Who sent a form of the account page; `None` when they are signed out by now.
-async fn own_form(
+pub(super) async fn own_form(
     services: &Services,
     browser: &Browser,
     csrf: Option<&str>,

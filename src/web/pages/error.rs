@@ -74,7 +74,7 @@ fn refused(error: &OAuthError) -> (&'static str, String, &'static str, Option<&'
 }
 
 /// A description begins small and ends without a stop; a sentence does not.
-fn sentence(description: &str) -> String {
+pub(super) fn sentence(description: &str) -> String {
     let mut characters = description.chars();
     let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     // A parameter's name keeps its letters.

@@ -2,15 +2,19 @@
 
 pub mod account;
 pub mod consent;
+pub mod credentials;
 mod details;
 pub mod device;
 pub mod error;
+mod links;
 mod qr;
+pub mod recovery;
 pub mod second;
 pub mod security;
 pub mod select_account;
 pub mod sign_in;
 pub mod sign_out;
+pub mod sign_up;
 mod words;
 
 use askama::Template;

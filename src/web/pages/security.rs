@@ -22,6 +22,10 @@ struct SecurityPage {
     site: Site,
     csrf: String,
     username: String,
+    /// With whether it is known to be theirs.
+    email: Option<(String, bool)>,
+    /// Whether mail goes out, without which no address can be proved.
+    mail: bool,
     notice: Option<&'static str>,
     apps: Vec<AppView>,
     codes_left: i64,
@@ -66,9 +70,12 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         csrf: browser.csrf(&services).await?,
         codes_left: services.store.recovery_codes_left(user.id).await?,
         apps: apps.iter().map(|factor| AppView::of(factor, now)).collect(),
+        email: user.email.map(|email| (email, user.email_verified)),
+        mail: services.config.mail.is_on(),
         username: user.username,
         // Words from our own list, never text from the address.
         notice: match params.get("done") {
+            Some("password") => Some("Your password is changed."),
             Some("added") => Some("The app is set up. You will be asked for its code when you sign in."),
             Some("removed") => Some("The app was removed. Its codes are worth nothing any more."),
             Some("kept") => Some("Nothing was removed. Here everybody needs an app: add another one first."),

@@ -11,6 +11,7 @@ use super::device::confirm_at;
 use super::words::at_least;
 use super::{ClientView, LinkView, Site, forged, second};
 use crate::account::sign_in::{Attempt, Place, SignIn};
+use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
 use crate::types::{Fault, GrantId, Params, Session};
@@ -36,6 +37,11 @@ struct SignInPage {
     username: String,
     locked_username: bool,
     error: Option<String>,
+    /// Whether a forgotten password can be replaced by mail.
+    recovery: bool,
+    /// Whether everybody may make an account.
+    sign_up: bool,
+    notice: Option<&'static str>,
 }
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
@@ -47,11 +53,13 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
         let form = match (present, next) {
             // Who is there must prove it again.
-            (Some((session, user)), Next::Security) if !services.accounts.is_fresh(&session, cx.now).await? => {
+            (Some((session, user)), Next::Security | Next::Email | Next::Password)
+                if !services.accounts.is_fresh(&session, cx.now).await? =>
+            {
                 Form { username: user.username, locked: true, next, ..Form::default() }
             }
             (Some(_), _) => return Ok(respond::see_other(&services.path(&next.path()))),
-            (None, _) => Form { next, ..Form::default() },
+            (None, _) => Form { next, notice: notice(&params), ..Form::default() },
         };
         return render(&services, &mut browser, None, form).await;
     }
@@ -65,7 +73,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         Step::NeedSignIn(need) => {
             let form = match need.again {
                 Some(user) => Form { username: user.username, locked: true, ..Form::default() },
-                None => Form { username: hint, ..Form::default() },
+                None => Form { username: hint, notice: notice(&params), ..Form::default() },
             };
             render(&services, &mut browser, Some(&waiting), form).await
         }
@@ -170,6 +178,10 @@ pub enum Next {
     Account,
     /// How they sign in, which only those may change who have proved just now who they are.
     Security,
+    /// Another e-mail address.
+    Email,
+    /// Another password.
+    Password,
     /// A device that waits for whoever signs in: named by the id of its request alone.
     Device(GrantId),
 }
@@ -179,6 +191,8 @@ impl Next {
         match (params.get("device").and_then(GrantId::parse), params.get("next")) {
             (Some(device), _) => Self::Device(device),
             (None, Some("security")) => Self::Security,
+            (None, Some("email")) => Self::Email,
+            (None, Some("password")) => Self::Password,
             _ => Self::Account,
         }
     }
@@ -188,6 +202,8 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Security => Some(("next", "security".to_owned())),
+            Self::Email => Some(("next", "email".to_owned())),
+            Self::Password => Some(("next", "password".to_owned())),
             Self::Device(device) => Some(("device", device.to_string())),
         }
     }
@@ -196,6 +212,8 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Security => "/account/security".to_owned(),
+            Self::Email => "/account/email".to_owned(),
+            Self::Password => "/account/password".to_owned(),
             Self::Device(device) => confirm_at(*device),
         }
     }
@@ -209,6 +227,15 @@ struct Form {
     locked: bool,
     error: Option<String>,
     next: Next,
+    notice: Option<&'static str>,
+}
+
+/// A word from our own list, never text from the address.
+fn notice(params: &Params) -> Option<&'static str> {
+    match params.get("done")? {
+        "password" => Some("Your password is changed. Sign in with it."),
+        _ => None,
+    }
 }
 
 /// What was typed stays, the password excepted; the words do not tell which of the two was wrong (ASVS 6.3.8).
@@ -224,7 +251,7 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params) })
+    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), notice: None })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -241,6 +268,9 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         username: form.username,
         locked_username: form.locked,
         error: form.error,
+        recovery: services.config.mail.is_on(),
+        sign_up: services.config.sign_up.mode == Who::Open,
+        notice: form.notice,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
     Ok(respond::page(status, &page, &Policy { form_action, image, ..Policy::default() }))

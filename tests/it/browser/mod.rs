@@ -1,5 +1,6 @@
 //! A real Chromium on the pages: what it does with forms, redirects, policies and the keyboard.
 
+mod accounts;
 mod demo;
 mod flow;
 mod pages;

@@ -1,6 +1,7 @@
 //! OpenID Connect Back-Channel Logout 1.0: relying parties are told that a session has ended, however it ends, and
 //! whether they are there at the moment or not.
 
+use grantor::store::Kind;
 use grantor::types::{Algorithm, ClientMetadata, Clock};
 use serde_json::json;
 
@@ -335,30 +336,30 @@ async fn a_message_is_taken_once_and_again_when_its_node_has_vanished(engine: En
     }
     let lease = now.plus(std::time::Duration::from_secs(60));
     let nodes = (0..10).map(|n| if n % 2 == 0 { &one } else { &two });
-    let taken = at_once(nodes.map(|node| node.take_messages(3, lease, now))).await;
+    let taken = at_once(nodes.map(|node| node.take_messages(Kind::Logout, 3, lease, now))).await;
     let mut taken: Vec<_> = taken.into_iter().flat_map(|taken| taken.expect("the store answers")).collect();
     assert!(taken.iter().all(|message| message.attempts == 1));
     taken.sort_unstable_by_key(|message| format!("{:?}", message.content));
     taken.dedup_by_key(|message| format!("{:?}", message.content));
     while taken.len() < 5 {
         // Whoever came second took none of the three that it saw.
-        let more = one.take_messages(1, lease, now).await.unwrap();
+        let more = one.take_messages(Kind::Logout, 1, lease, now).await.unwrap();
         assert_eq!(more.len(), 1);
         taken.extend(more);
     }
     assert_eq!(app.count("outbox WHERE attempts = 1").await, 5, "nobody took what another had");
-    assert!(two.take_messages(9, lease, now).await.unwrap().is_empty());
+    assert!(two.take_messages(Kind::Logout, 9, lease, now).await.unwrap().is_empty());
 
     // Those who took them vanish.
     let later = lease.plus(std::time::Duration::from_secs(60));
-    let again = two.take_messages(9, later, lease).await.unwrap();
+    let again = two.take_messages(Kind::Logout, 9, later, lease).await.unwrap();
     assert_eq!(again.iter().map(|message| message.attempts).collect::<Vec<_>>(), [2; 5]);
     // One of them had not, and must not undo that.
     one.postpone_message(&taken[0], now).await.unwrap();
     assert_eq!(app.count("outbox WHERE attempts = 2").await, 5);
-    assert!(one.take_messages(9, later, lease).await.unwrap().is_empty());
+    assert!(one.take_messages(Kind::Logout, 9, later, lease).await.unwrap().is_empty());
     two.postpone_message(&again[0], lease).await.unwrap();
-    assert_eq!(one.take_messages(9, later, lease).await.unwrap().len(), 1);
+    assert_eq!(one.take_messages(Kind::Logout, 9, later, lease).await.unwrap().len(), 1);
     for message in &again {
         two.finish_message(message).await.unwrap();
     }

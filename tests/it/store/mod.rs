@@ -7,6 +7,7 @@ mod feed;
 mod feed_log;
 mod following;
 mod kept;
+mod links;
 mod outage;
 mod processes;
 mod remembered;

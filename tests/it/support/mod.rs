@@ -18,6 +18,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod rows;
 pub mod signing_keys;
+pub mod smtp;
 pub mod website;
 
 pub use app::{Engine, TestApp};

@@ -3,7 +3,8 @@
 use crate::each_database;
 use crate::support::app::PASSWORD;
 use crate::support::rows::rows;
-use crate::support::{Page, Person, Pkce, TestApp};
+use crate::support::smtp::MailServer;
+use crate::support::{Engine, Page, Person, Pkce, TestApp};
 
 each_database!(
     a_form_without_a_token_of_this_browser_changes_nothing,
@@ -51,6 +52,8 @@ async fn victim(app: &TestApp) -> Victim {
         ("/consent", vec![request(&consent), form("decision", "deny")]),
         ("/account/consents/withdraw", vec![form("client_id", "web")]),
         ("/account/sessions/end", vec![form("session", &session)]),
+        ("/reset-password", vec![form("password", PASSWORD)]),
+        ("/account/password", vec![form("current", "not hers"), form("password", PASSWORD)]),
         ("/oauth/logout/confirm", vec![form("decision", "sign_out")]),
     ];
     Victim { person, old, forms }
@@ -99,6 +102,35 @@ async fn a_browser_without_a_cookie_has_no_token(app: TestApp) {
         app.person().post("/sign-in", &fields).await.expect_error_page(403);
     }
     assert!(!rows(&app).await.iter().any(|row| row.starts_with("sessions")));
+}
+
+/// The same of forms that are there with mail alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_has_mail_sent_or_an_address_changed() {
+    let mails = MailServer::start().await;
+    let app = TestApp::with(Engine::Sqlite, &format!("[sign_up]\nmode = \"open\"\n{}", mails.toml())).await;
+    app.user("ada").await;
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    let before = rows(&app).await;
+    let foreign = app.person().get("/sign-in").await.hidden("csrf");
+    let browsers = rows(&app).await.len() - before.len();
+    for (path, field) in [
+        ("/forgot-password", ("username", "ada")),
+        ("/sign-up", ("email", "grace@example.org")),
+        ("/sign-up/confirm", ("password", PASSWORD)),
+        ("/account/email", ("email", "eve@example.org")),
+        ("/account/email/confirm", ("yes", "yes")),
+        ("/account/email/undo", ("yes", "yes")),
+    ] {
+        for csrf in [None, Some(""), Some(&*foreign)] {
+            let mut fields = vec![field];
+            fields.extend(csrf.map(|csrf| ("csrf", csrf)));
+            person.post(path, &fields).await.expect_error_page(403);
+        }
+    }
+    assert_eq!(rows(&app).await.len(), before.len() + browsers);
+    assert!(mails.mails().is_empty());
 }
 
 /// What a page elsewhere can send without asking: `text/plain` and JSON are no forms of ours.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::app::{Folder, PASSWORD, http_client};
 use crate::support::process::Process;
+use crate::support::smtp::MailServer;
 use crate::support::{Answer, Person, Pkce};
 
 /// One command of the real binary in the folder of a test.
@@ -107,6 +108,46 @@ async fn the_log_of_a_whole_flow_holds_no_secret() {
         if format == "json" {
             assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
         }
+    }
+}
+
+/// Nor do the links that are mailed, whom they go to, and how we sign in at the mail server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_forgotten_password_holds_no_secret() {
+    let (folder, mails) = (Folder::new(), MailServer::start_tls().await);
+    let (port, ca) = (mails.port.to_string(), mails.certificate());
+    let environment = [
+        ("GRANTOR__LOG__FILTER", "trace"),
+        ("GRANTOR__MAIL__TRANSPORT", "smtp"),
+        ("GRANTOR__MAIL__HOST", "localhost"),
+        ("GRANTOR__MAIL__PORT", &port),
+        ("GRANTOR__MAIL__EXTRA_CA", &ca),
+        ("GRANTOR__MAIL__FROM", "no-reply@acme.example"),
+        ("GRANTOR__MAIL__NEW_DEVICES", "false"),
+        ("GRANTOR__MAIL__USERNAME", "grantor"),
+        ("GRANTOR__MAIL__PASSWORD", "of-the-mail-server"),
+    ];
+    let (process, url) = Process::serve(&folder, &[], &environment).await;
+    let create = ["user", "create", "--username", "ada", "--email", "ada@example.org", "--email-verified"];
+    run(&folder, &[&create[..], &["--password-stdin"]].concat(), PASSWORD);
+
+    let person = Person::new(&url);
+    person.forgot("ada").await;
+    let mail = mails.receives(1).await;
+    assert_eq!(mail.signed_in.as_deref(), Some("grantor:of-the-mail-server"));
+    let page = person.resets(&mail.link(), "two boats and a candle").await;
+    assert!(page.asks_to_sign_in(), "{page:?}");
+    person.resets(&mail.link(), PASSWORD).await;
+    mails.receives(2).await;
+    process.terminate();
+    let (code, log) = process.ended().await;
+    assert_eq!(code, 0, "{log}");
+    for event in ["mail_written", "mail_sent", "password_reset", "password_changed"] {
+        assert!(log.contains(event), "{event} is recorded: {log}");
+    }
+    let secret = mail.link().rsplit('=').next().unwrap().to_owned();
+    for secret in [&secret, "ada@example.org", "two boats", "two+boats", "of-the-mail-server"] {
+        assert!(!log.contains(secret), "the log holds {secret}:\n{log}");
     }
 }
 

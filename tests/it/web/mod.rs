@@ -3,6 +3,7 @@
 mod account;
 mod assets;
 mod cookies;
+mod credentials;
 mod csrf;
 mod device;
 mod errors;
@@ -10,7 +11,9 @@ mod headers;
 mod health;
 mod issuer_path;
 mod log;
+mod mail;
 mod memory;
+mod recovery;
 mod registration;
 pub mod second_factor;
 mod sessions;
@@ -18,6 +21,7 @@ mod shutdown;
 mod sign_in;
 mod sign_in_races;
 mod sign_out;
+mod sign_up;
 mod throttle;
 mod tls;
 

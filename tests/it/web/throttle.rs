@@ -32,7 +32,7 @@ async fn behind_a_proxy(app: &TestApp, throttle: &str) -> TestApp {
 }
 
 /// Somebody at this address.
-fn at(app: &TestApp, address: &str) -> Person {
+pub fn at(app: &TestApp, address: &str) -> Person {
     let mut headers = HeaderMap::new();
     headers.insert("x-forwarded-for", HeaderValue::from_str(address).unwrap());
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).default_headers(headers);

@@ -1,36 +1,20 @@
-//! Delivers what waits in the outbox (`store/outbox.rs`): from any node, once in the normal case, and again until it
-//! has arrived or is of no use any more.
+//! To relying parties: a session has ended (OpenID Connect Back-Channel Logout).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
 
+use super::{Courier, Outcome};
 use crate::config::Config;
 use crate::crypto::Random;
 use crate::oauth::logout::back_channel;
 use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Subjects};
 use crate::outgoing::{Outgoing, OutgoingError};
-use crate::store::{Content, Message, Store};
+use crate::store::{Content, Kind, Message, Store};
 use crate::types::{Client, ClientId, Clock, Fault, SessionId, UserId};
 
-/// How often it is looked for what another process has put in, or what is due again.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How many messages one node delivers at once.
-const MOST: usize = 32;
-
-/// How long nobody else tries a message that somebody has taken: longer than any attempt lasts.
-const LEASE: Duration = Duration::from_secs(120);
-
-/// Before the second attempt; four times as long before each further one.
-const FIRST_DELAY: Duration = Duration::from_secs(10);
-const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
-
 /// What it takes to deliver.
-pub struct Outbox {
+pub struct Logouts {
     pub config: Arc<Config>,
     pub store: Store,
     pub keys: Arc<Keys>,
@@ -42,59 +26,19 @@ pub struct Outbox {
     pub outgoing: Outgoing,
 }
 
-/// What came of one attempt.
-enum Outcome {
-    Delivered,
-    /// Nobody is to be told any more.
-    Moot,
-    /// The answer was no, and would be no again.
-    Refused(String),
-    /// It may go better later.
-    Failed(String),
-}
+impl Courier for Logouts {
+    const KIND: Kind = Kind::Logout;
+    const MOST: usize = 32;
 
-/// Delivers for ever.
-pub async fn run(outbox: Outbox) {
-    let outbox = Arc::new(outbox);
-    let mut under_way = JoinSet::new();
-    let mut in_trouble = false;
-    loop {
-        let taken = outbox.take(MOST - under_way.len()).await;
-        // Said once when it begins, and once when it is over.
-        match (&taken, in_trouble) {
-            (Err(fault), false) => tracing::warn!(%fault, "the outbox cannot be read"),
-            (Ok(_), true) => tracing::info!("the outbox is read again"),
-            _ => {}
-        }
-        in_trouble = taken.is_err();
-        for message in taken.unwrap_or_default() {
-            under_way.spawn(deliver(outbox.clone(), message));
-        }
-        tokio::select! {
-            () = sleep(INTERVAL) => {}
-            () = outbox.store.outbox_filled(), if under_way.len() < MOST => {}
-            Some(_) = under_way.join_next() => {}
+    async fn deliver(&self, message: &Message) -> Result<Outcome, Fault> {
+        match &message.content {
+            Content::Logout { client, session, user } => self.log_out(client, *session, *user).await,
+            Content::Mail(_) | Content::Wish(_) => Ok(Outcome::Moot),
         }
     }
 }
 
-/// One attempt, and what follows from it. When the database is away meanwhile, the message is due again by itself.
-async fn deliver(outbox: Arc<Outbox>, message: Message) {
-    let outcome = match &message.content {
-        Content::Logout { client, session, user } => outbox.log_out(client, *session, *user).await,
-    };
-    let outcome = outcome.unwrap_or_else(|fault| Outcome::Failed(fault.to_string()));
-    if let Err(fault) = outbox.settle(&message, &outcome).await {
-        tracing::warn!(%fault, "what became of a message could not be written down: it may be sent again");
-    }
-}
-
-impl Outbox {
-    async fn take(&self, most: usize) -> Result<Vec<Message>, Fault> {
-        let now = self.clock.now();
-        if most == 0 { Ok(Vec::new()) } else { self.store.take_messages(most, now.plus(LEASE), now).await }
-    }
-
+impl Logouts {
     /// OpenID Connect Back-Channel Logout §2.5
     async fn log_out(&self, client: &ClientId, session: SessionId, user: UserId) -> Result<Outcome, Fault> {
         // As it is registered now: the address may have changed since.
@@ -115,18 +59,6 @@ impl Outbox {
             }
         }
         Ok(outcome)
-    }
-
-    async fn settle(&self, message: &Message, outcome: &Outcome) -> Result<(), Fault> {
-        if !matches!(outcome, Outcome::Failed(_)) {
-            return self.store.finish_message(message).await;
-        }
-        let next = self.clock.now().plus(delay(message.attempts));
-        if next < message.expires_at {
-            return self.store.postpone_message(message, next).await;
-        }
-        tracing::warn!(target: "audit", event = "message_given_up", content = ?message.content, attempts = message.attempts);
-        self.store.finish_message(message).await
     }
 
     fn context(&self) -> Context {
@@ -163,20 +95,9 @@ fn judged(answer: Result<StatusCode, OutgoingError>) -> Outcome {
     }
 }
 
-fn delay(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(10) * 2;
-    (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_attempt_waits_longer_than_the_one_before_up_to_an_hour() {
-        let waits: Vec<u64> = [1, 2, 3, 4, 5, 6, 7, 1_000].map(|attempts| delay(attempts).as_secs()).to_vec();
-        assert_eq!(waits, [10, 40, 160, 640, 2_560, 3_600, 3_600, 3_600]);
-    }
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
