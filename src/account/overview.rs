@@ -60,6 +60,18 @@ impl Accounts {
         Ok(withdrawn)
     }
 
+    /// Ends all sessions of a user but the present one, and everything under them (ASVS 7.5.2).
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end_others(&self, present: &Session, now: Timestamp) -> Result<(), Fault> {
+        let mut tx = self.store.begin().await?;
+        tx.end_sessions_of(present.user, Some(present.id), now).await?;
+        tx.commit().await?;
+        tracing::info!(target: "audit", event = "other_sessions_ended", user = %present.user, kept = %present.id);
+        Ok(())
+    }
+
     /// Ends one of the user's own sessions and everything under it (ASVS 7.5.2). `false` if it is not theirs.
     ///
     /// # Errors

@@ -164,6 +164,14 @@ impl Store {
         self.writers().marks.post(Mark { session: id, seen_at: now.micros(), idle_expires_at });
     }
 
+    /// Users who are signed in somewhere, or whose grants are good, a few at a time.
+    pub async fn users_with_access(&self, now: Timestamp) -> Result<Vec<UserId>, Fault> {
+        const SELECT: &str = "SELECT user_id FROM sessions WHERE ended_at IS NULL
+            UNION SELECT user_id FROM grants WHERE revoked_at IS NULL AND expires_at > $1 LIMIT 100";
+        let rows: Vec<(String,)> = on!(self.on(), db => query_as(SELECT).bind(now.micros()).fetch_all(db).await?);
+        Ok(rows.iter().filter_map(|(id,)| UserId::parse(id)).collect())
+    }
+
     /// Sessions that have expired and still count as open, a few at a time. None idles beyond its end.
     pub async fn expired_sessions(&self, now: Timestamp) -> Result<Vec<SessionId>, Fault> {
         const SELECT: &str = "SELECT id FROM sessions

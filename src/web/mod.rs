@@ -178,6 +178,7 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/app/remove", post(pages::security::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
         .route("/account/sessions/end", post(pages::account::end_session))
+        .route("/account/sessions/end-others", post(pages::account::end_others))
         .merge(self_service(&services))
         .method_not_allowed_fallback(pages::error::wrong_method)
         .layer(browser::layer(&services));

@@ -50,6 +50,14 @@ pub enum Command {
     ResetPassword(reset_password::ResetPassword),
     /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
     RemoveSecondFactor(Named),
+    /// End all sessions and grants of a user, or of everybody. They can sign in again.
+    SignOut {
+        #[arg(required_unless_present = "everybody", conflicts_with = "everybody")]
+        user: Option<String>,
+        /// Of all users.
+        #[arg(long)]
+        everybody: bool,
+    },
     /// Forget that somebody guessed at a user's password or codes, so that they need not wait.
     Unlock(Named),
     /// Refuse a user from now on, and end their sessions, grants and tokens.
@@ -104,6 +112,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::SetPassword(set) => set.run(admin).await,
         Command::ResetPassword(reset) => reset.run(admin).await,
         Command::RemoveSecondFactor(Named { user }) => state::remove_second_factor(admin, &user).await,
+        Command::SignOut { user, .. } => state::sign_out(admin, user.as_deref()).await,
         Command::Unlock(Named { user }) => state::unlock(admin, &user).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,
         Command::Enable(Named { user }) => state::enable(admin, &user).await,

@@ -1,4 +1,4 @@
-//! `grantor user disable`, `enable`, `delete`, `remove-second-factor` and `unlock`. Nothing is asked, so that scripts can say it; what was done is told.
+//! `grantor user disable`, `enable`, `delete`, `remove-second-factor`, `unlock` and `sign-out`. Nothing is asked, so that scripts can say it; what was done is told.
 
 use crate::account::letters::{Factors, Letter};
 use crate::account::throttle;
@@ -70,4 +70,28 @@ pub async fn unlock(admin: &Admin, named: &str) -> anyhow::Result<String> {
         return Ok(format!("Nobody has guessed at {name} lately.\n"));
     }
     Ok(format!("Forgot the wrong attempts at {name}. Whoever guessed from one address goes on waiting there.\n"))
+}
+
+/// ASVS 7.4.5: one user's sessions, or everybody's.
+pub async fn sign_out(admin: &Admin, named: Option<&str>) -> anyhow::Result<String> {
+    if let Some(named) = named {
+        let user = admin.user(named).await?;
+        let mut tx = admin.store.begin().await?;
+        tx.end_sessions_of(user.id, None, admin.now()).await?;
+        tx.commit().await?;
+        return Ok(format!("Signed {} out everywhere. Their grants and tokens are ended.\n", user.username));
+    }
+    let mut count = 0;
+    loop {
+        let users = admin.store.users_with_access(admin.now()).await?;
+        if users.is_empty() {
+            return Ok(format!("Signed everybody out: {count} users. Their grants and tokens are ended.\n"));
+        }
+        for user in users {
+            let mut tx = admin.store.begin().await?;
+            tx.end_sessions_of(user, None, admin.now()).await?;
+            tx.commit().await?;
+            count += 1;
+        }
+    }
 }

@@ -150,6 +150,7 @@ fn notice(done: &str) -> Option<&'static str> {
     match done {
         "withdrawn" => Some("The application can no longer use your account."),
         "ended" => Some("That browser is signed out."),
+        "others-ended" => Some("You are signed out everywhere else."),
         _ => None,
     }
 }
@@ -179,6 +180,14 @@ pub async fn end_session(State(services): State<Shared>, mut browser: Browser, P
         return Ok(respond::see_other(&services.path("/signed-out")));
     }
     Ok(respond::see_other(&services.path(if ended { "/account?done=ended" } else { "/account" })))
+}
+
+pub async fn end_others(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
+    let Some((current, _)) = own_form(&services, &browser, params.get("csrf")).await? else {
+        return Ok(respond::see_other(&services.path("/sign-in")));
+    };
+    services.accounts.end_others(&current, services.clock.now()).await?;
+    Ok(respond::see_other(&services.path("/account?done=others-ended")))
 }
 
 /// Who sent a form of the account page; `None` when they are signed out by now.

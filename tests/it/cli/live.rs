@@ -20,6 +20,7 @@ each_database!(
     a_disabled_user_and_their_tokens_are_dead,
     a_new_password_ends_what_the_old_one_opened,
     a_deleted_user_and_their_tokens_are_gone,
+    an_administrator_signs_one_user_out_or_everybody,
 );
 
 /// The command line on the database of a running server.
@@ -203,4 +204,34 @@ async fn a_deleted_user_and_their_tokens_are_gone(app: TestApp) {
     let new = app.person();
     assert!(new.sign_in_to_account("ada").await.body.contains("No application can use your account."));
     app.introspect(tokens.access_token()).await.expect_inactive();
+}
+
+async fn an_administrator_signs_one_user_out_or_everybody(app: TestApp) {
+    let beside = Beside::new(&app);
+    let rp = app.client("web").create().await;
+    let mut tokens = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        app.user(name).await;
+        tokens.push(rp.sign_in(name).await);
+    }
+    // One whose session has ended, and whose application stays connected.
+    let gone = app.person();
+    let offline = rp.sign_in_with(&gone, "cleo", &[]).await;
+    gone.sign_out().await;
+
+    beside.ok(&["user", "sign-out", "ada"]).await;
+    eventually("her token is dead", || async { is_dead(&app, tokens[0].access_token()).await }).await;
+    rp.refresh(&tokens[0]).await.expect_error("invalid_grant");
+    assert!(!is_dead(&app, tokens[1].access_token()).await);
+    // She may come back.
+    let again = rp.sign_in("ada").await;
+
+    assert!(beside.ok(&["user", "sign-out", "--everybody"]).await.starts_with("Signed everybody out: 3 users"));
+    for token in [&again, &tokens[1], &tokens[2], &offline] {
+        eventually("nobody has access", || async { is_dead(&app, token.access_token()).await }).await;
+        rp.refresh(token).await.expect_error("invalid_grant");
+    }
+    assert!(beside.ok(&["user", "sign-out", "--everybody"]).await.starts_with("Signed everybody out: 0 users"));
+    beside.run(&["user", "sign-out"], "").await.expect_refused(2, "required");
+    beside.run(&["user", "sign-out", "ada", "--everybody"], "").await.expect_refused(2, "cannot be used with");
 }

@@ -10,6 +10,7 @@ each_database!(
     withdrawing_kills_the_tokens_and_asks_again,
     ending_another_session_kills_all_that_hangs_on_it,
     ending_the_present_session_signs_out,
+    all_other_sessions_are_ended_at_once,
     nobody_ends_the_session_of_somebody_else,
     who_is_signed_out_is_asked_to_sign_in,
     names_of_others_are_text,
@@ -80,6 +81,29 @@ async fn ending_another_session_kills_all_that_hangs_on_it(app: TestApp) {
     rp.refresh(&offline).await.expect_error("invalid_grant");
     app.introspect(kept.access_token()).await.expect_active();
     rp.refresh(&kept).await.expect_tokens();
+}
+
+async fn all_other_sessions_are_ended_at_once(app: TestApp) {
+    app.user("ada").await;
+    app.user("bob").await;
+    let rp = app.client("web").create().await;
+    let (person, other, bob) = (app.person(), app.person(), app.person());
+    let (own, elsewhere) = (rp.sign_in_with(&person, "ada", &[]).await, rp.sign_in_with(&other, "ada", &[]).await);
+    let bobs = rp.sign_in_with(&bob, "bob", &[]).await;
+    let page = person.get("/account").await;
+    assert!(page.body.contains("Sign out everywhere else"), "{}", page.body);
+    assert_eq!(person.post("/account/sessions/end-others", &[("csrf", "forged")]).await.status, 403);
+    assert!(other.is_signed_in().await);
+    let page = person.post("/account/sessions/end-others", &[("csrf", &page.hidden("csrf"))]).await;
+    assert!(page.body.contains("You are signed out everywhere else"), "{}", page.body);
+    assert!(!page.body.contains("Sign out everywhere else"), "{}", page.body);
+    assert!(person.is_signed_in().await && !other.is_signed_in().await && bob.is_signed_in().await);
+    app.introspect(elsewhere.access_token()).await.expect_inactive();
+    rp.refresh(&elsewhere).await.expect_error("invalid_grant");
+    for living in [&own, &bobs] {
+        app.introspect(living.access_token()).await.expect_active();
+        rp.refresh(living).await.expect_tokens();
+    }
 }
 
 async fn ending_the_present_session_signs_out(app: TestApp) {
