@@ -8,6 +8,7 @@
 //! | `mac`        | what only who has the secret can compute                                       |
 //! | `pairwise`   | ids that are another for each sector, and lead back                            |
 //! | `password`   | argon2id, on a few threads of its own and never on more                        |
+//! | `foreign`    | hashes of passwords that other programs made                                   |
 //! | `threads`    | those few: they come with the work, and go when there is none                |
 //! | `keys`       | signing keys, parsed once, and the public halves that verify                   |
 //! | `token_type` | what kinds of token we sign: their `typ`, and the algorithms that fit          |
@@ -21,6 +22,7 @@
 //! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
 
 pub mod certificate;
+pub mod foreign;
 pub mod hash;
 pub mod jwe;
 pub mod jwk;

@@ -1,6 +1,7 @@
 //! `grantor user …`: the people who sign in.
 
 mod create;
+mod import;
 mod invite;
 mod password;
 mod reset_password;
@@ -20,6 +21,8 @@ use crate::types::{ClientId, User, claim_value};
 pub enum Command {
     /// Create a user.
     Create(create::Create),
+    /// Take over users from Django, or from a table, with their passwords as hashes.
+    Import(import::Import),
     /// Send or print a link with which somebody makes an account for themselves.
     Invite(invite::Invite),
     /// List all users.
@@ -93,6 +96,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
     let admin = &Admin::open(overrides).await?;
     let text = match command {
         Command::Create(create) => create.run(admin).await,
+        Command::Import(import) => import.run(admin).await,
         Command::Invite(invite) => invite.run(admin).await,
         Command::List { json } => show::list(admin, json).await,
         Command::Show { named, client, json } => show::show(admin, &named.user, client, json).await,

@@ -1,8 +1,6 @@
 //! `POST /oauth/register`, and `GET`, `PUT` and `DELETE /oauth/register/{client_id}`
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -10,16 +8,14 @@ use serde_json::Value;
 use crate::oauth::register::{self, Caller};
 use crate::oauth::{Error, ErrorCode, OAuthError};
 use crate::web::extract::{self, Json};
+use crate::web::peer::Peer;
 use crate::web::{Shared, respond};
 
-pub async fn create(
-    State(services): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    Json(document): Json,
-) -> Response {
+pub async fn create(State(services): State<Shared>, peer: Peer, headers: HeaderMap, Json(document): Json) -> Response {
     let cx = services.context();
-    if let Err(wait) = services.registrar.limiter.admit(&cx.config.registration, peer.ip(), cx.now) {
+    if let Some(address) = peer.address
+        && let Err(wait) = services.registrar.limiter.admit(&cx.config.registration, address, cx.now)
+    {
         return respond::too_many(wait);
     }
     let registered = match token(&headers) {

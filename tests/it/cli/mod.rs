@@ -4,6 +4,7 @@ mod authorization_types;
 mod clients;
 mod conformance;
 mod doctor;
+mod import;
 mod keys;
 mod live;
 mod mail;

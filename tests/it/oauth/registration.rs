@@ -339,6 +339,15 @@ async fn who_registers_too_often_has_to_wait(engine: Engine) {
     for _ in 0..5 {
         register(&app, None, &document).await.expect_status(201);
     }
+
+    // Behind a proxy each client has its own address.
+    let behind = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[registration]\nmode = \"open\"\nper_address = 1\n";
+    let app = TestApp::with(engine, behind).await;
+    let from = async |address: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", address)];
+        app.post_raw("/oauth/register", &headers, document.to_string()).await.status
+    };
+    assert_eq!([from("192.0.2.1").await, from("192.0.2.2").await, from("192.0.2.1").await], [201, 201, 429]);
 }
 
 async fn a_page_may_register_where_registration_is_open(engine: Engine) {
