@@ -277,6 +277,10 @@ impl Tx {
         const GRANTS: &str = "DELETE FROM grants WHERE user_id = $1";
         const CONSENTS: &str = "DELETE FROM consents WHERE user_id = $1";
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
+        const LINKS: &str = "DELETE FROM links WHERE subject = $1 OR subject LIKE $2";
+        // Links first: the order in which every transaction takes its rows.
+        on!(self.on(), db => query(LINKS)
+            .bind(id.to_string()).bind(format!("{id} %")).execute(db).await.map(|_| ()))?;
         let rows = on!(self.on(), db => query(USER).bind(id.to_string()).execute(db).await?.rows_affected());
         if rows == 1 {
             for session in self.close_sessions_of(id, None, now).await? {

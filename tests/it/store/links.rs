@@ -13,6 +13,7 @@ each_database!(
     a_link_is_spent_once,
     a_link_is_good_for_one_purpose_and_a_time,
     the_newest_link_for_a_purpose_and_a_subject_is_the_only_one,
+    the_links_of_a_user_go_with_them,
     a_wish_is_granted_once,
     a_known_password_is_replaced_once,
     a_known_address_is_changed_once,
@@ -80,6 +81,17 @@ async fn the_newest_link_for_a_purpose_and_a_subject_is_the_only_one(app: TestAp
     })
     .await;
     assert_eq!(app.count("links WHERE subject = 'ada' AND spent_at IS NULL").await, 1);
+}
+
+async fn the_links_of_a_user_go_with_them(app: TestApp) {
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    for (n, subject) in [ada.to_string(), format!("{ada} old@example.org"), bob.to_string()].into_iter().enumerate() {
+        let link = Link { subject, ..link(&app, u8::try_from(n).unwrap()) };
+        app.change(async |tx| tx.put_link(&link).await).await;
+    }
+    let now = app.clock.now();
+    app.change(async |tx| tx.delete_user(ada, now).await).await;
+    assert_eq!((app.count("links").await, app.count(&format!("links WHERE subject = '{bob}'")).await), (1, 1));
 }
 
 async fn a_wish_is_granted_once(app: TestApp) {
