@@ -120,6 +120,11 @@ impl MailServer {
         self.toml_with("tls = \"none\"\nhost = \"127.0.0.1\"\nnew_devices = false\n")
     }
 
+    /// The same of one that does not wait long.
+    pub fn toml_in_a_hurry(&self) -> String {
+        self.toml().replace("10s", "2s")
+    }
+
     /// The same behind a proxy, so that people come from where they say (`web::throttle::at`).
     pub fn toml_behind_a_proxy(&self) -> String {
         format!("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n{}", self.toml())
@@ -127,7 +132,7 @@ impl MailServer {
 
     pub fn toml_with(&self, more: &str) -> String {
         format!(
-            "[mail]\ntransport = \"smtp\"\nport = {}\nfrom = \"Acme <no-reply@acme.example>\"\ntimeout = \"1s\"\n{more}",
+            "[mail]\ntransport = \"smtp\"\nport = {}\nfrom = \"Acme <no-reply@acme.example>\"\ntimeout = \"10s\"\n{more}",
             self.port
         )
     }

@@ -92,7 +92,7 @@ async fn nothing_goes_in_the_clear_where_tls_is_required(engine: Engine) {
 
 async fn who_is_away_or_stalls_gets_it_later(engine: Engine) {
     let mails = MailServer::start().await;
-    let app = TestApp::with(engine, &mails.toml()).await;
+    let app = TestApp::with(engine, &mails.toml_in_a_hurry()).await;
     app.user("ada").await;
     mails.behaves(Manner::Says("451 4.7.1 come again later"));
     app.person().forgot("ada").await;
