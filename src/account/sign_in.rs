@@ -269,7 +269,7 @@ impl Accounts {
         let renewed = match present {
             // The same person again: the session goes on, and so do the tokens that hang on it.
             Some(session) if session.user == user => {
-                let renewed = self.renewed(session, proved.clone(), now);
+                let renewed = self.renewed(session, (proved.clone(), place), now);
                 tx.renew_session(&renewed).await?.then_some(renewed)
             }
             // Somebody else: whoever was there is signed out.
@@ -282,16 +282,22 @@ impl Accounts {
         match renewed {
             Some(session) => Ok(session),
             None => {
-                let session = self.new_session((user, proved), place.device.clone(), now);
+                let session = self.new_session((user, proved), place, now);
                 tx.create_session(&session).await?;
                 Ok(session)
             }
         }
     }
 
-    fn renewed(&self, session: Session, authentication: Authentication, now: Timestamp) -> Session {
+    fn renewed(
+        &self,
+        session: Session,
+        (authentication, place): (Authentication, &Place<'_>),
+        now: Timestamp,
+    ) -> Session {
         Session {
             authentication,
+            address: place.address,
             seen_at: now,
             idle_expires_at: now.plus(self.config.session.idle_lifetime),
             expires_at: now.plus(self.config.session.absolute_lifetime),
@@ -299,12 +305,18 @@ impl Accounts {
         }
     }
 
-    fn new_session(&self, (user, authentication): (UserId, Authentication), device: String, now: Timestamp) -> Session {
+    fn new_session(
+        &self,
+        (user, authentication): (UserId, Authentication),
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Session {
         Session {
             id: SessionId::new(random::uuid_v4(&*self.rng)),
             user,
             authentication,
-            device,
+            device: place.device.clone(),
+            address: place.address,
             created_at: now,
             seen_at: now,
             idle_expires_at: now.plus(self.config.session.idle_lifetime),

@@ -1,5 +1,7 @@
 //! A sign-in of one user in one browser.
 
+use std::net::IpAddr;
+
 use super::{Authentication, SessionId, Timestamp, UserId};
 
 /// A row of `sessions`. The browser holds no id of it, only a cookie that names a record in which it stands.
@@ -11,6 +13,8 @@ pub struct Session {
     pub authentication: Authentication,
     /// What kind of browser on what kind of machine, in words.
     pub device: String,
+    /// Where it was begun, or renewed last.
+    pub address: Option<IpAddr>,
     pub created_at: Timestamp,
     /// When it was last used, to within a few minutes.
     pub seen_at: Timestamp,

@@ -57,6 +57,7 @@ struct SessionView {
     id: String,
     current: bool,
     device: String,
+    address: Option<String>,
     started: String,
     last_seen: String,
 }
@@ -105,6 +106,7 @@ impl SessionView {
             id: session.id.to_string(),
             current: session.id == current,
             device: session.device.clone(),
+            address: session.address.map(|address| address.to_string()),
             started: ago(session.created_at, now),
             last_seen: ago(session.seen_at, now),
         }

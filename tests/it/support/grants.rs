@@ -26,6 +26,7 @@ pub fn session_of(app: &TestApp, user: UserId) -> Session {
         user,
         authentication: Authentication::by_password(now),
         device: "Firefox".to_owned(),
+        address: None,
         created_at: now,
         seen_at: now,
         idle_expires_at: now.plus(hour),

@@ -2,6 +2,7 @@
 
 use grantor::types::{Clock as _, SessionId};
 
+use super::throttle::at;
 use crate::each_database;
 use crate::support::{Pkce, TestApp};
 
@@ -11,6 +12,7 @@ each_database!(
     ending_another_session_kills_all_that_hangs_on_it,
     ending_the_present_session_signs_out,
     all_other_sessions_are_ended_at_once,
+    a_session_tells_where_it_was_begun,
     nobody_ends_the_session_of_somebody_else,
     who_is_signed_out_is_asked_to_sign_in,
     names_of_others_are_text,
@@ -103,6 +105,17 @@ async fn all_other_sessions_are_ended_at_once(app: TestApp) {
     for living in [&own, &bobs] {
         app.introspect(living.access_token()).await.expect_active();
         rp.refresh(living).await.expect_tokens();
+    }
+}
+
+async fn a_session_tells_where_it_was_begun(app: TestApp) {
+    let app = app.another("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n").await;
+    app.user("ada").await;
+    let page = at(&app, "192.0.2.1").sign_in_to_account("ada").await;
+    assert!(page.body.contains("from <span class=\"address\">192.0.2.1</span>"), "{}", page.body);
+    let page = at(&app, "2001:db8::7").sign_in_to_account("ada").await;
+    for address in ["192.0.2.1", "2001:db8::7"] {
+        assert!(page.body.contains(address), "{address}: {}", page.body);
     }
 }
 
