@@ -325,6 +325,8 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[scopes.\"a.b\"]\ntitel = \"x\"", ":1: scopes.\"a.b\": unknown field `titel`"),
         ("[scopes.a]\ndetail = \"x\"", ":1: scopes.a: missing field `title`"),
         ("[scopes.a]\ntitle = \"\"", ":1: scopes.a: title must have"),
+        ("[scopes.profile]\ntitle = \"x\"\ngroups = [\"staff\"]", ":1: scopes.profile: groups cannot stand here"),
+        ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", "without commas"),
         ("[scopes]\na = \"x\"", ":2: scopes.a: invalid type: string \"x\""),
         ("[session]\nidle_lifetime = \"15d\"", ":2: session.idle_lifetime: must not be longer than"),
         ("[session]\nabsolute_lifetime = \"9999y\"", ":2: session.absolute_lifetime: must be between"),
