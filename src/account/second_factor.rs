@@ -1,5 +1,7 @@
 //! Second factors: an authenticator app, and recovery codes for whoever has lost it (ASVS 6.3.3, 6.5).
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Accounts;
@@ -14,7 +16,7 @@ use crate::types::{Factor, FactorId, Fault, Session, Timestamp, User, UserId};
 const RECOVERY_CODES: usize = 10;
 
 /// How long what was begun to be set up can be gone on with.
-const SET_UP_HOURS: i64 = 1;
+const SET_UP: Duration = Duration::from_hours(1);
 
 /// What is shown of an app that is being set up.
 pub struct SetUp {
@@ -228,8 +230,7 @@ impl Accounts {
     }
 
     pub(super) async fn factors_and_begun(&self, user: UserId, now: Timestamp) -> Result<Vec<Factor>, Fault> {
-        let since = now.minus(std::time::Duration::from_secs(SET_UP_HOURS.unsigned_abs() * 3_600));
-        self.store.factors_of(user, since).await
+        self.store.factors_of(user, now.minus(SET_UP)).await
     }
 
     fn seed(&self, factor: &Factor) -> Result<Seed, Fault> {
