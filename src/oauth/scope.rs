@@ -75,6 +75,11 @@ pub async fn for_user(cx: &Context, user: UserId, scope: &Scope) -> Result<Scope
     Ok(user.map_or_else(|| unguarded(cx, scope), |user| within_groups(cx, &user, scope)))
 }
 
+/// Somebody with the groups that these may be told of: a client, and the places of a token.
+pub fn seen_by<'a>(cx: &Context, readers: impl IntoIterator<Item = &'a str> + Clone, user: User) -> User {
+    user.with_groups(|group| cx.config.groups.may_be_told(readers.clone(), group))
+}
+
 fn default(cx: &Context, client: &Client) -> Scope {
     let default = match (&client.metadata.default_scope, &cx.config.authorization.default_scope) {
         (Some(own), _) => own.clone(),

@@ -84,6 +84,16 @@ impl User {
         }
     }
 
+    /// Without the groups that `keep` does not say yes to.
+    #[must_use]
+    pub fn with_groups(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.memberships.groups.retain(|group| keep(group));
+        if let Some(Value::Array(texts)) = self.claims.get_mut("groups") {
+            texts.retain(|text| text.as_str().is_some_and(&keep));
+        }
+        self
+    }
+
     /// One of `RIGHTS`, what was set on them and then what they have by their groups; nothing where it is not known.
     pub fn right(&self, name: &str) -> Vec<String> {
         let texts = self.claims.get(name).and_then(Value::as_array).into_iter().flatten();

@@ -2,6 +2,7 @@
 
 use super::{NeedConsent, Source, Step, Validated, Visit};
 use crate::oauth::error::{OAuthError, consent_required, interaction_required, login_required};
+use crate::oauth::scope::seen_by;
 use crate::oauth::{Context, details};
 use crate::store::Consent;
 use crate::types::redirect_uri::Destination;
@@ -24,6 +25,7 @@ pub(super) async fn ask(
         return Ok(Some(Step::Refuse(login_required("the user is not there any more"))));
     };
     let scope = validated.request.to_allow(scope).into_owned();
+    let user = seen_by(cx, [validated.client.id.as_str()], user);
     Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 

@@ -7,7 +7,7 @@ pub mod refresh_token;
 use serde_json::{Map, Value};
 
 use super::resource::Target;
-use super::scope::{OPENID, is_guarded, unguarded, within_groups};
+use super::scope::{OPENID, is_guarded, seen_by, unguarded, within_groups};
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
@@ -62,6 +62,10 @@ pub async fn for_grant(
     let scope =
         user.as_ref().map_or_else(|| unguarded(cx, &wanted.scope), |user| within_groups(cx, user, &wanted.scope));
     let wanted = Access { scope, ..wanted };
+    let user = user.map(|user| {
+        let readers = std::iter::once(client.id.as_str()).chain(wanted.target.audience.uris());
+        seen_by(cx, readers.collect::<Vec<_>>(), user)
+    });
     let access = access_token::for_grant(cx, client, grant, (&wanted, user.as_ref()))?;
     let id_token = if wanted.scope.contains(OPENID) {
         let asked = told_of(cx, client, grant).await?;
@@ -97,6 +101,7 @@ async fn told_of(cx: &Context, client: &Client, grant: &Grant) -> Result<Map<Str
         return Ok(Map::new());
     }
     let user = cx.store.user(grant.user).await?;
+    let user = user.map(|user| seen_by(cx, [client.id.as_str()], user));
     Ok(user.map(|user| user.claims_named(&names)).unwrap_or_default())
 }
 

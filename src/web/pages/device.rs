@@ -12,7 +12,7 @@ use crate::oauth::Context;
 use crate::oauth::device::{self, Entered, Question};
 use crate::oauth::error::invalid_request;
 use crate::oauth::resource;
-use crate::oauth::scope::OFFLINE_ACCESS;
+use crate::oauth::scope::{self, OFFLINE_ACCESS};
 use crate::types::{GrantId, Params, Session, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
@@ -125,6 +125,7 @@ pub async fn ask(
         return Ok(respond::see_other(&services.path(&sign_in_at(&question))));
     };
     let question = question.to(&cx, user.id).await?;
+    let user = scope::seen_by(&cx, [question.client.id.as_str()], user);
     let places = resource::shown(&cx, &question.request.resources, &question.request.scope).await?;
     let page = ConfirmPage {
         details: details::shown(&cx, &question.request.details).await?,

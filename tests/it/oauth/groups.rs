@@ -19,6 +19,7 @@ each_engine!(
     a_token_that_was_made_while_somebody_left_ends,
     a_device_gets_what_its_person_may_have,
     a_client_by_itself_is_in_no_group,
+    who_is_told_of_some_groups_is_told_of_no_other,
 );
 
 const GUARDED: &str = "[scopes.\"admin:write\"]\ntitle = \"Change everything\"\ngroups = [\"admins\", \"owners\"]\n";
@@ -251,4 +252,45 @@ async fn a_client_by_itself_is_in_no_group(engine: Engine) {
     let rp = web(&app).await;
     rp.client_credentials("admin:write").await.expect_error("invalid_scope");
     assert_eq!(rp.client_credentials("notes:read admin:write").await.expect_tokens().scope(), "notes:read");
+}
+
+async fn who_is_told_of_some_groups_is_told_of_no_other(engine: Engine) {
+    const NOTES: &str = "https://notes.example/";
+    let app = TestApp::with(
+        engine,
+        "[groups.web]\nprefixes = [\"web-\", \"notes-\"]\n[groups.\"https://notes.example/\"]\nprefixes = [\"notes-\"]\n",
+    )
+    .await;
+    let ada = app
+        .user_with("ada", |user| {
+            user.claims.insert("groups".to_owned(), json!(["web-set", "set"]));
+        })
+        .await;
+    let now = app.clock.now();
+    for group in ["web-team", "notes-team", "mail-team"] {
+        let group = Group { name: name(group), description: None, roles: Vec::new(), created_at: now, updated_at: now };
+        app.change(async |tx| tx.insert_group(&group).await).await;
+        join(&app, group.name.as_str(), ada).await;
+    }
+    app.change(async |tx| tx.insert_resource(&super::resources::resource(&app, NOTES, "notes:read")).await).await;
+    let scope = "openid groups notes:read";
+    let (web, other) = (app.client("web").scope(scope).create().await, app.client("other").scope(scope).create().await);
+    let all = json!(["web-set", "set", "mail-team", "notes-team", "web-team"]);
+    let of_web = json!(["web-set", "notes-team", "web-team"]);
+    for (rp, told) in [(&web, &of_web), (&other, &all)] {
+        let person = app.person();
+        let page = rp.authorize(&person, &Pkce::new(), &[("scope", "openid groups")]).await;
+        let page = person.sign_in(&page, "ada", PASSWORD).await;
+        assert!(page.asks_for_consent(), "{page:?}");
+        assert_eq!(page.body.contains("mail-team"), told == &all);
+        let asked = [("scope", "openid groups"), ("claims", r#"{"id_token":{"groups":null}}"#)];
+        let tokens = rp.sign_in_with(&app.person(), "ada", &asked).await;
+        let access = decode(tokens.access_token()).1;
+        for claims in [access, decode(tokens.id_token()).1, rp.userinfo(tokens.access_token()).await.json()] {
+            assert_eq!(claims["groups"], *told);
+        }
+        let asked = [("scope", "groups notes:read"), ("resource", NOTES)];
+        let tokens = rp.sign_in_with(&app.person(), "ada", &asked).await;
+        assert_eq!(decode(tokens.access_token()).1["groups"], json!(["notes-team"]));
+    }
 }
