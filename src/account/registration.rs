@@ -149,7 +149,6 @@ impl Accounts {
             Ok(hash) => hash,
             Err(Busy) => return Ok(SignedUp::Busy),
         };
-        let present = self.present(&new.place, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.spend_link(Purpose::SignUp, link, now).await?.is_none() {
             return Ok(SignedUp::Gone);
@@ -163,7 +162,7 @@ impl Accounts {
             tx.create_sign_in(&step).await?;
             SignIn::Second(step.id)
         } else {
-            let session = self.open_session(&mut tx, (user.id, proved), (present, &new.place), now).await?;
+            let session = self.open_session(&mut tx, (user.id, proved), (None, &new.place), now).await?;
             SignIn::Done(Box::new(session))
         };
         tx.commit().await?;

@@ -177,6 +177,7 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/app", get(pages::security::begin).post(pages::security::add))
         .route("/account/security/app/remove", post(pages::security::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
+        .route("/account/switch", post(pages::account::switch))
         .route("/account/sessions/end", post(pages::account::end_session))
         .route("/account/sessions/end-others", post(pages::account::end_others))
         .merge(self_service(&services))

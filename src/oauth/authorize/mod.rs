@@ -64,8 +64,8 @@ pub enum Refusal {
 /// What is known of the browser that brings the request.
 #[derive(Clone, Copy)]
 pub struct Visit<'a> {
-    /// The account that is signed in there.
-    pub session: Option<SessionId>,
+    /// The accounts that are signed in there, the one that was used last first.
+    pub sessions: &'a [SessionId],
     /// The request as it waited for its user; `None` when it comes for the first time.
     pub pending: Option<&'a PendingRequest>,
     /// The person has just allowed it.
@@ -88,8 +88,8 @@ pub enum Step {
     NeedSignIn(NeedSignIn),
     /// Who is signed in must show a second factor.
     NeedSecondFactor(Box<Session>),
-    /// Which of the accounts? One is signed in; another may be.
-    NeedAccount(Box<(Session, User)>),
+    /// Which of the accounts? These are signed in; another may be.
+    NeedAccount(Vec<(Session, User)>),
     NeedConsent(Box<NeedConsent>),
 }
 

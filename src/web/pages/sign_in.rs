@@ -14,6 +14,7 @@ use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
+use crate::store::Ending;
 use crate::types::{Fault, GrantId, Params, Session};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
@@ -138,7 +139,7 @@ pub fn place<'a>(
     Place {
         browser: id,
         device: device::name(headers),
-        current: browser.session(),
+        sessions: browser.sessions(),
         address: peer.address,
         known: known_browser::read(services, headers),
     }
@@ -164,7 +165,9 @@ pub async fn arrive(
         None => true,
     };
     // Last, so that what fails before can be sent again by the same browser.
-    browser.sign_in(services, session.id).await?;
+    for left in browser.sign_in(services, session.id).await? {
+        services.accounts.end(left, Ending::SignOut, services.clock.now()).await?;
+    }
     if !chosen {
         return Err(gone());
     }

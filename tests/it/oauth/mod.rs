@@ -1,3 +1,4 @@
+mod accounts;
 mod algorithm_names;
 pub mod authorization_details;
 mod authorization_details_granted;
