@@ -327,7 +327,7 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[scopes.a]\ndetail = \"x\"", ":1: scopes.a: missing field `title`"),
         ("[scopes.a]\ntitle = \"\"", ":1: scopes.a: title must have"),
         ("[scopes.profile]\ntitle = \"x\"\ngroups = [\"staff\"]", ":1: scopes.profile: groups cannot stand here"),
-        ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", "without commas"),
+        ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", ":1: scopes.a: the name of a group has 1 to 128"),
         ("[groups.web]\nprefixes = [\"\"]", ":1: groups.web: prefixes has an empty one"),
         ("[scopes]\na = \"x\"", ":2: scopes.a: invalid type: string \"x\""),
         ("[session]\nidle_lifetime = \"15d\"", ":2: session.idle_lifetime: must not be longer than"),

@@ -216,7 +216,7 @@ impl Question {
     /// # Errors
     /// When the database is away.
     pub async fn to(mut self, cx: &Context, user: UserId) -> Result<Self, Fault> {
-        let scope = for_user(cx, user, &self.request.scope).await?;
+        let scope = for_user(cx, user, self.request.scope.clone()).await?;
         self.barred = scope.is_empty() && !self.request.scope.is_empty() && self.request.details.is_empty();
         self.request.scope = scope;
         Ok(self)

@@ -49,13 +49,13 @@ pub fn is_guarded(cx: &Context, scope: &Scope) -> bool {
 }
 
 /// What of a scope is for everybody. A client that acts for itself is in no group.
-pub fn unguarded(cx: &Context, scope: &Scope) -> Scope {
+fn unguarded(cx: &Context, scope: &Scope) -> Scope {
     Scope::from_tokens(scope.tokens().filter(|token| cx.config.scopes.groups(token).is_empty()))
 }
 
 /// What of a scope somebody may get. The groups of the store count, and what a claim says does not: they alone are
 /// changed together with the feed that ends the tokens.
-pub fn within_groups(cx: &Context, user: &User, scope: &Scope) -> Scope {
+fn within_groups(cx: &Context, user: &User, scope: &Scope) -> Scope {
     let is_in = |name: &str| user.memberships.groups.iter().any(|own| own == name);
     Scope::from_tokens(scope.tokens().filter(|token| {
         let groups = cx.config.scopes.groups(token);
@@ -63,16 +63,21 @@ pub fn within_groups(cx: &Context, user: &User, scope: &Scope) -> Scope {
     }))
 }
 
-/// The same by their id. Costs no look at the user where nothing is guarded.
+/// What of a scope somebody may get, or a client for itself. Costs nothing where nothing is guarded.
+pub fn allowed(cx: &Context, user: Option<&User>, scope: Scope) -> Scope {
+    if !is_guarded(cx, &scope) {
+        return scope;
+    }
+    user.map_or_else(|| unguarded(cx, &scope), |user| within_groups(cx, user, &scope))
+}
+
+/// The same by their id.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn for_user(cx: &Context, user: UserId, scope: &Scope) -> Result<Scope, Fault> {
-    if !is_guarded(cx, scope) {
-        return Ok(scope.clone());
-    }
-    let user = cx.store.user(user).await?;
-    Ok(user.map_or_else(|| unguarded(cx, scope), |user| within_groups(cx, &user, scope)))
+pub async fn for_user(cx: &Context, user: UserId, scope: Scope) -> Result<Scope, Fault> {
+    let user = if is_guarded(cx, &scope) { cx.store.user(user).await? } else { None };
+    Ok(allowed(cx, user.as_ref(), scope))
 }
 
 /// Somebody with the groups that these may be told of: a client, and the places of a token.

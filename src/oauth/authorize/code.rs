@@ -44,8 +44,8 @@ pub(super) async fn issue(
     session: &Session,
 ) -> Result<Answer, Error> {
     let code = Code::new(cx);
-    let scope = scope::for_user(cx, session.user, &validated.request.scope).await?;
-    let grant = NewGrant { scope, ..new_grant(cx, validated, session, &code) };
+    let mut grant = new_grant(cx, validated, session, &code);
+    grant.scope = scope::for_user(cx, grant.user, grant.scope).await?;
     let implied =
         !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, validated, &grant).await?;
     let pushed = visit.pushed(validated);

@@ -230,7 +230,7 @@ async fn next_by(cx: &Context, validated: &Validated, visit: &Visit<'_>, source:
         session::Found::Missing(step) => return Ok(step),
     };
     let asked = &validated.request.scope;
-    let scope = scope::for_user(cx, session.user, asked).await?;
+    let scope = scope::for_user(cx, session.user, asked.clone()).await?;
     if scope.is_empty() && !asked.is_empty() && validated.request.details.is_empty() {
         return Ok(Step::Refuse(access_denied("the user is in none of the groups that may have this scope")));
     }

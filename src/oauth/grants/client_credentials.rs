@@ -35,11 +35,11 @@ pub async fn exchange(
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);
-    let open = scope::unguarded(cx, &scope);
-    if open.is_empty() && !scope.is_empty() && asked.details.is_empty() {
+    let wanted_none = scope.is_empty();
+    let scope = scope::allowed(cx, None, scope);
+    if scope.is_empty() && !wanted_none && asked.details.is_empty() {
         return Err(invalid_scope("the scope is for people in certain groups, and a client is in none").into());
     }
-    let scope = open;
     let places = details::places(cx, &asked.details, (&scope, asked.resources)).await?;
     let particular = asked.details.len();
     // RFC 9396 §6: "the client's policy" are the types that it is registered for, and their schemas.

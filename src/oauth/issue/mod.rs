@@ -7,7 +7,7 @@ pub mod refresh_token;
 use serde_json::{Map, Value};
 
 use super::resource::Target;
-use super::scope::{OPENID, is_guarded, seen_by, unguarded, within_groups};
+use super::scope::{OPENID, allowed, is_guarded, seen_by};
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
@@ -59,8 +59,7 @@ pub async fn for_grant(
 ) -> Result<TokenResponse, Fault> {
     let user = whose_rights(cx, grant, &wanted.scope).await?;
     // The grant keeps what was granted; whoever is in the group no more gets it no more.
-    let scope =
-        user.as_ref().map_or_else(|| unguarded(cx, &wanted.scope), |user| within_groups(cx, user, &wanted.scope));
+    let scope = allowed(cx, user.as_ref(), wanted.scope);
     let wanted = Access { scope, ..wanted };
     let user = user.map(|user| {
         let readers = std::iter::once(client.id.as_str()).chain(wanted.target.audience.uris());
