@@ -14,7 +14,7 @@ use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Digest, random};
 use crate::outgoing::mail;
 use crate::store::{Message, Purpose, Stored};
-use crate::types::{Authentication, Fault, RequestId, Timestamp, User, UserId};
+use crate::types::{Authentication, Fault, Memberships, RequestId, Timestamp, User, UserId};
 
 /// A link that would work.
 pub struct Invited {
@@ -140,6 +140,7 @@ impl Accounts {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            memberships: Memberships::default(),
         };
         if let Err(problem) = self.rules.check(&new.password, &names::context_of(&user)) {
             return Ok(SignedUp::Weak(problem));

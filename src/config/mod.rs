@@ -12,6 +12,7 @@ pub mod dpop;
 mod duration;
 pub mod error;
 pub mod feed;
+pub mod groups;
 pub mod issuer;
 pub mod keys;
 mod layers;
@@ -48,6 +49,7 @@ pub use device::Device;
 pub use dpop::Dpop;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
+pub use groups::{Groups, ToldGroups};
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
@@ -84,6 +86,7 @@ pub struct Config {
     pub authorization: Authorization,
     pub device: Device,
     pub scopes: Scopes,
+    pub groups: Groups,
     pub session: Session,
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
@@ -156,6 +159,7 @@ impl Config {
             authorization: reader.section("authorization"),
             device: reader.section("device"),
             scopes: reader.section("scopes"),
+            groups: reader.section("groups"),
             session: reader.section("session"),
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),

@@ -57,6 +57,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("authorization", section::keys_of::<Authorization>());
     check("device", section::keys_of::<Device>());
     check("scopes", section::keys_of::<Scopes>());
+    check("groups", section::keys_of::<Groups>());
     check("session", section::keys_of::<Session>());
     check("second_factor", section::keys_of::<SecondFactor>());
     check("throttle", section::keys_of::<Throttle>());
@@ -325,6 +326,9 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[scopes.\"a.b\"]\ntitel = \"x\"", ":1: scopes.\"a.b\": unknown field `titel`"),
         ("[scopes.a]\ndetail = \"x\"", ":1: scopes.a: missing field `title`"),
         ("[scopes.a]\ntitle = \"\"", ":1: scopes.a: title must have"),
+        ("[scopes.profile]\ntitle = \"x\"\ngroups = [\"staff\"]", ":1: scopes.profile: groups cannot stand here"),
+        ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", ":1: scopes.a: the name of a group has 1 to 128"),
+        ("[groups.web]\nprefixes = [\"\"]", ":1: groups.web: prefixes has an empty one"),
         ("[scopes]\na = \"x\"", ":2: scopes.a: invalid type: string \"x\""),
         ("[session]\nidle_lifetime = \"15d\"", ":2: session.idle_lifetime: must not be longer than"),
         ("[session]\nabsolute_lifetime = \"9999y\"", ":2: session.absolute_lifetime: must be between"),

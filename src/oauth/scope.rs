@@ -2,7 +2,7 @@
 
 use super::error::{OAuthError, invalid_scope};
 use super::{Context, engine};
-use crate::types::{Client, Scope};
+use crate::types::{Client, Fault, Scope, User, UserId};
 
 /// The OpenID Connect request marker (OpenID Connect Core §3.1.2.1).
 pub const OPENID: &str = "openid";
@@ -41,6 +41,48 @@ pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<S
 /// keeps what was granted, so that it comes back with the registration.
 pub fn still_registered(client: &Client, granted: &Scope) -> Scope {
     Scope::from_tokens(granted.tokens().filter(|token| client.metadata.scope.contains(token)))
+}
+
+/// Whether something of it is for members of some groups alone.
+pub fn is_guarded(cx: &Context, scope: &Scope) -> bool {
+    scope.tokens().any(|token| !cx.config.scopes.groups(token).is_empty())
+}
+
+/// What of a scope is for everybody. A client that acts for itself is in no group.
+fn unguarded(cx: &Context, scope: &Scope) -> Scope {
+    Scope::from_tokens(scope.tokens().filter(|token| cx.config.scopes.groups(token).is_empty()))
+}
+
+/// What of a scope somebody may get. The groups of the store count, and what a claim says does not: they alone are
+/// changed together with the feed that ends the tokens.
+fn within_groups(cx: &Context, user: &User, scope: &Scope) -> Scope {
+    let is_in = |name: &str| user.memberships.groups.iter().any(|own| own == name);
+    Scope::from_tokens(scope.tokens().filter(|token| {
+        let groups = cx.config.scopes.groups(token);
+        groups.is_empty() || groups.iter().any(|group| is_in(group.as_str()))
+    }))
+}
+
+/// What of a scope somebody may get, or a client for itself. Costs nothing where nothing is guarded.
+pub fn allowed(cx: &Context, user: Option<&User>, scope: Scope) -> Scope {
+    if !is_guarded(cx, &scope) {
+        return scope;
+    }
+    user.map_or_else(|| unguarded(cx, &scope), |user| within_groups(cx, user, &scope))
+}
+
+/// The same by their id.
+///
+/// # Errors
+/// When the database is away.
+pub async fn for_user(cx: &Context, user: UserId, scope: Scope) -> Result<Scope, Fault> {
+    let user = if is_guarded(cx, &scope) { cx.store.user(user).await? } else { None };
+    Ok(allowed(cx, user.as_ref(), scope))
+}
+
+/// Somebody with the groups that these may be told of: a client, and the places of a token.
+pub fn seen_by<'a>(cx: &Context, readers: impl IntoIterator<Item = &'a str> + Clone, user: User) -> User {
+    user.with_groups(|group| cx.config.groups.may_be_told(readers.clone(), group))
 }
 
 fn default(cx: &Context, client: &Client) -> Scope {

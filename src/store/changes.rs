@@ -45,6 +45,8 @@ pub enum Change {
     UserDisabled(UserId),
     /// Tokens minted before this stay dead.
     UserEnabled(UserId),
+    /// Somebody is in a group no more: tokens minted before this stay dead, for they may tell of it.
+    GroupLeft(UserId),
     /// Disabled or deleted.
     ClientDisabled(ClientId),
     /// Registered or enabled. An id that is used again inherits nothing.
@@ -69,6 +71,7 @@ impl Change {
             Self::SessionEnded(id) => ("session_ended", id.to_string()),
             Self::UserDisabled(id) => ("user_disabled", id.to_string()),
             Self::UserEnabled(id) => ("user_enabled", id.to_string()),
+            Self::GroupLeft(id) => ("group_left", id.to_string()),
             Self::ClientDisabled(id) => ("client_disabled", id.to_string()),
             Self::ClientEnabled(id) => ("client_enabled", id.to_string()),
             Self::ClientChanged(id) => ("client_changed", id.to_string()),
@@ -89,6 +92,7 @@ impl Change {
             "session_ended" => Self::SessionEnded(SessionId::parse(id)?),
             "user_disabled" => Self::UserDisabled(UserId::parse(id)?),
             "user_enabled" => Self::UserEnabled(UserId::parse(id)?),
+            "group_left" => Self::GroupLeft(UserId::parse(id)?),
             "client_disabled" => Self::ClientDisabled(ClientId::parse(id)?),
             "client_enabled" => Self::ClientEnabled(ClientId::parse(id)?),
             "client_changed" => Self::ClientChanged(ClientId::parse(id)?),

@@ -7,7 +7,7 @@
 //! | `migrate` | the schema |
 //! | `writer` | what many callers write at once is one commit |
 //! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
-//! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
+//! | `clients`, `users`, `groups`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
@@ -29,6 +29,7 @@ mod database;
 mod device;
 mod factors;
 mod grants;
+mod groups;
 mod keys;
 mod lines;
 mod links;
@@ -154,7 +155,7 @@ impl Caches {
             Change::BrowserForgotten(hash) => self.browsers.forget(hash),
             Change::ResourcesChanged => self.resources.forget(&()),
             Change::AuthorizationTypesChanged => self.authorization_types.forget(&()),
-            Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::KeysChanged => {}
+            Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::GroupLeft(_) | Change::KeysChanged => {}
         }
     }
 

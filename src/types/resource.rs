@@ -110,6 +110,15 @@ impl Audience {
         }
     }
 
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+        .iter()
+        .map(String::as_str)
+    }
+
     pub fn contains(&self, uri: &str) -> bool {
         match self {
             Self::One(only) => only == uri,

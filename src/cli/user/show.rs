@@ -49,6 +49,8 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
         ("sub", subject.map(|subject| subject.to_string()).unwrap_or_default()),
         ("username", user.username.clone()),
         ("e-mail", user.email.as_ref().map(verified).unwrap_or_default()),
+        ("groups", user.memberships.groups.join(", ")),
+        ("roles by groups", user.memberships.roles.join(", ")),
         ("disabled", user.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
         ("created", instant(user.created_at)),
         ("changed", instant(user.updated_at)),

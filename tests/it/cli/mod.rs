@@ -4,6 +4,7 @@ mod authorization_types;
 mod clients;
 mod conformance;
 mod doctor;
+mod groups;
 mod import;
 mod keys;
 mod live;

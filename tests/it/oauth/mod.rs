@@ -21,6 +21,7 @@ mod dpop;
 mod encryption;
 mod fapi;
 mod fapi_ways;
+mod groups;
 mod id_token;
 mod introspection;
 mod introspection_jwt;

@@ -6,6 +6,7 @@ mod crash;
 mod feed;
 mod feed_log;
 mod following;
+mod groups;
 mod kept;
 mod links;
 mod outage;
