@@ -21,6 +21,7 @@ pub mod mail;
 pub mod outgoing;
 pub mod overrides;
 pub mod password;
+pub mod personal_tokens;
 mod reader;
 pub mod refresh;
 pub mod registration;
@@ -57,6 +58,7 @@ pub use mail::Mail;
 pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
+pub use personal_tokens::PersonalTokens;
 pub use refresh::Refresh;
 pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
@@ -91,6 +93,7 @@ pub struct Config {
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub personal_tokens: PersonalTokens,
     pub keys: Keys,
     pub security: Security,
     pub feed: Feed,
@@ -164,6 +167,7 @@ impl Config {
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),
             security: reader.section("security"),
             feed: reader.section("feed"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::section::{Found, Section};
-use crate::types::{GroupName, user};
+use crate::types::{GroupName, Scope, user};
 
 /// The words of each scope, by its name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -30,8 +30,21 @@ impl Scopes {
     }
 
     /// The groups of which somebody must be in one to get it; none where everybody may.
-    pub fn groups(&self, scope: &str) -> &[GroupName] {
+    fn groups(&self, scope: &str) -> &[GroupName] {
         self.words(scope).map_or(&[], |words| &words.groups)
+    }
+
+    /// Whether something of a scope is for members of some groups alone.
+    pub fn guard(&self, scope: &Scope) -> bool {
+        scope.tokens().any(|token| !self.groups(token).is_empty())
+    }
+
+    /// What of a scope somebody may get who is in these groups.
+    pub fn allowed_in(&self, groups: &[String], scope: &Scope) -> Scope {
+        Scope::from_tokens(scope.tokens().filter(|token| {
+            let wanted = self.groups(token);
+            wanted.is_empty() || wanted.iter().any(|group| groups.iter().any(|own| own == group.as_str()))
+        }))
     }
 }
 

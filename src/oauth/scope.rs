@@ -40,35 +40,18 @@ pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<S
 /// What is left of a granted scope in new tokens: what the client is registered for by now (ASVS 10.4.11). The grant
 /// keeps what was granted, so that it comes back with the registration.
 pub fn still_registered(client: &Client, granted: &Scope) -> Scope {
-    Scope::from_tokens(granted.tokens().filter(|token| client.metadata.scope.contains(token)))
+    granted.intersection(&client.metadata.scope)
 }
 
-/// Whether something of it is for members of some groups alone.
-pub fn is_guarded(cx: &Context, scope: &Scope) -> bool {
-    scope.tokens().any(|token| !cx.config.scopes.groups(token).is_empty())
-}
-
-/// What of a scope is for everybody. A client that acts for itself is in no group.
-fn unguarded(cx: &Context, scope: &Scope) -> Scope {
-    Scope::from_tokens(scope.tokens().filter(|token| cx.config.scopes.groups(token).is_empty()))
-}
-
-/// What of a scope somebody may get. The groups of the store count, and what a claim says does not: they alone are
-/// changed together with the feed that ends the tokens.
-fn within_groups(cx: &Context, user: &User, scope: &Scope) -> Scope {
-    let is_in = |name: &str| user.memberships.groups.iter().any(|own| own == name);
-    Scope::from_tokens(scope.tokens().filter(|token| {
-        let groups = cx.config.scopes.groups(token);
-        groups.is_empty() || groups.iter().any(|group| is_in(group.as_str()))
-    }))
-}
-
-/// What of a scope somebody may get, or a client for itself. Costs nothing where nothing is guarded.
+/// What of a scope somebody may get, or a client for itself, which is in no group. The groups of the store count, and what
+/// a claim says does not: they alone are changed together with the feed that ends the tokens.
 pub fn allowed(cx: &Context, user: Option<&User>, scope: Scope) -> Scope {
-    if !is_guarded(cx, &scope) {
+    let scopes = &cx.config.scopes;
+    // Costs nothing where nothing is guarded.
+    if !scopes.guard(&scope) {
         return scope;
     }
-    user.map_or_else(|| unguarded(cx, &scope), |user| within_groups(cx, user, &scope))
+    scopes.allowed_in(user.map_or(&[], |user| &user.memberships.groups), &scope)
 }
 
 /// The same by their id.
@@ -76,7 +59,7 @@ pub fn allowed(cx: &Context, user: Option<&User>, scope: Scope) -> Scope {
 /// # Errors
 /// When the database is away.
 pub async fn for_user(cx: &Context, user: UserId, scope: Scope) -> Result<Scope, Fault> {
-    let user = if is_guarded(cx, &scope) { cx.store.user(user).await? } else { None };
+    let user = if cx.config.scopes.guard(&scope) { cx.store.user(user).await? } else { None };
     Ok(allowed(cx, user.as_ref(), scope))
 }
 

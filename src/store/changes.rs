@@ -58,6 +58,8 @@ pub enum Change {
     ConsentWithdrawn(UserId, ClientId),
     /// The cookie of a browser names nothing any more: SHA-256 of its value.
     BrowserForgotten([u8; 32]),
+    /// A personal access token or an API key is none any more: SHA-256 of it.
+    ApiTokenEnded([u8; 32]),
     KeysChanged,
     ResourcesChanged,
     AuthorizationTypesChanged,
@@ -78,6 +80,7 @@ impl Change {
             Self::SessionChanged(id) => ("session_changed", id.to_string()),
             Self::ConsentWithdrawn(user, client) => ("consent_withdrawn", format!("{user} {client}")),
             Self::BrowserForgotten(hash) => ("browser_forgotten", URL_SAFE_NO_PAD.encode(hash)),
+            Self::ApiTokenEnded(hash) => ("api_token_ended", URL_SAFE_NO_PAD.encode(hash)),
             Self::KeysChanged => ("keys_changed", String::new()),
             Self::ResourcesChanged => ("resources_changed", String::new()),
             Self::AuthorizationTypesChanged => ("authorization_types_changed", String::new()),
@@ -102,6 +105,7 @@ impl Change {
                 Self::ConsentWithdrawn(UserId::parse(user)?, ClientId::parse(client)?)
             }
             "browser_forgotten" => Self::BrowserForgotten(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
+            "api_token_ended" => Self::ApiTokenEnded(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
             "keys_changed" => Self::KeysChanged,
             "resources_changed" => Self::ResourcesChanged,
             "authorization_types_changed" => Self::AuthorizationTypesChanged,

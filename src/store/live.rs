@@ -114,6 +114,7 @@ impl Live {
             | Change::SessionChanged(_)
             | Change::ConsentWithdrawn(..)
             | Change::BrowserForgotten(_)
+            | Change::ApiTokenEnded(_)
             | Change::KeysChanged
             | Change::ResourcesChanged
             | Change::AuthorizationTypesChanged => {}

@@ -7,7 +7,7 @@ use sqlx::{query, query_as};
 use super::changes::Change;
 use super::database::{on, row};
 use super::{Store, Stored, Tx};
-use crate::types::{Fault, Memberships, Timestamp, User, UserId};
+use crate::types::{Fault, Holder, Memberships, Timestamp, User, UserId};
 
 /// A user with what proves that it is them.
 pub struct Credentials {
@@ -316,6 +316,7 @@ impl Tx {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
             self.delete_factors_of(id).await?;
+            self.delete_api_tokens_of(&Holder::User(id), now).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }
         Ok(Stored::from_rows(rows))

@@ -1,5 +1,6 @@
 //! Pure values: what the rest of the program speaks in. No I/O, no clock, no randomness of their own.
 
+pub mod api_token;
 pub mod auth_method;
 pub mod authentication;
 pub mod authorization_details;
@@ -32,6 +33,7 @@ pub mod terms;
 pub mod text;
 pub mod user;
 
+pub use api_token::{ApiToken, Holder};
 pub use auth_method::{AuthMethod, CertificateName, SecretForm};
 pub use authentication::Authentication;
 pub use authorization_details::{AuthorizationDetails, Detail};

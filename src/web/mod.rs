@@ -204,7 +204,7 @@ pub fn router(services: Services) -> Router {
 
 /// What people do for themselves, as far as the configuration lets them.
 fn self_service(services: &Services) -> Router<Shared> {
-    use pages::{credentials, recovery, sign_up};
+    use pages::{credentials, recovery, sign_up, tokens};
     let mut routes = Router::new()
         .route("/reset-password", get(recovery::show).post(recovery::answer))
         .route("/account/password", get(credentials::password).post(credentials::change_password));
@@ -221,6 +221,12 @@ fn self_service(services: &Services) -> Router<Shared> {
     }
     if mode != Who::Off {
         routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
+    }
+    if services.config.personal_tokens.are_on() {
+        routes = routes
+            .route("/account/tokens", get(tokens::show))
+            .route("/account/tokens/new", get(tokens::begin).post(tokens::make))
+            .route("/account/tokens/end", post(tokens::end));
     }
     routes
 }

@@ -7,7 +7,7 @@ pub mod refresh_token;
 use serde_json::{Map, Value};
 
 use super::resource::Target;
-use super::scope::{OPENID, allowed, is_guarded, seen_by};
+use super::scope::{OPENID, allowed, seen_by};
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
@@ -90,7 +90,7 @@ pub async fn for_grant(
 /// it may say.
 async fn whose_rights(cx: &Context, grant: &Grant, scope: &Scope) -> Result<Option<User>, Fault> {
     let tells = scope.tokens().any(|token| user::RIGHTS.contains(&token));
-    if tells || is_guarded(cx, scope) { cx.store.user(grant.user).await } else { Ok(None) }
+    if tells || cx.config.scopes.guard(scope) { cx.store.user(grant.user).await } else { Ok(None) }
 }
 
 /// The claims of the user that the ID token was asked for by name (OpenID Connect Core §5.5).

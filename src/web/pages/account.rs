@@ -33,6 +33,8 @@ struct AccountPage {
     others: Vec<OtherView>,
     sessions: Vec<SessionView>,
     has_second_factor: bool,
+    /// Whether people may make personal access tokens here.
+    tokens: bool,
     /// Who else is signed in in this browser.
     accounts: Vec<AccountView>,
 }
@@ -146,6 +148,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             .collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
         accounts: others_here(&services, &browser, session.id).await?,
+        tokens: services.config.personal_tokens.are_on(),
         has_second_factor: services.store.has_factors(user.id).await?,
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
     };

@@ -7,6 +7,7 @@ mod pages;
 mod registration;
 mod second_factor;
 mod sign_out;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -13,4 +13,5 @@ pub mod place;
 mod refusals;
 mod registration;
 mod resources;
+mod tokens;
 mod users;

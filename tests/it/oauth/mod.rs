@@ -45,7 +45,7 @@ mod registration_managed;
 mod registration_statement;
 mod relying_party;
 mod request_uri;
-mod resources;
+pub mod resources;
 mod revocation;
 mod rights;
 mod step_up;

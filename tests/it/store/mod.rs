@@ -15,4 +15,4 @@ mod remembered;
 mod schema;
 mod second_factors;
 mod statements;
-mod transitions;
+pub mod transitions;
