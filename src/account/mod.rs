@@ -13,6 +13,7 @@
 //! | `wishes` | what strangers may ask for, done aside (ASVS V6.3.8) |
 //! | `recovery` | a forgotten password (ASVS V6.4) |
 //! | `registration` | accounts that people make for themselves |
+//! | `upstream` | other providers (ASVS V6.8) |
 //! | `email`, `change_password` | another address, another password (ASVS V6.2.3, V7.5.1) |
 
 pub mod change_password;
@@ -29,6 +30,7 @@ pub mod second_factor;
 pub mod sign_in;
 pub mod throttle;
 mod totp;
+pub mod upstream;
 pub mod wishes;
 
 use std::sync::Arc;

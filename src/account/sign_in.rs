@@ -149,9 +149,7 @@ impl Accounts {
             return Ok(SignIn::Second(step.id));
         }
         let session = self.open_session(&mut tx, (user.id, proved), (present, place), now).await?;
-        if self.is_news(place, user.id) {
-            self.tell(&mut tx, user, signed_in(user, place, now), now).await?;
-        }
+        self.tell_if_news(&mut tx, user, place, now).await?;
         tx.commit().await?;
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
         Ok(SignIn::Done(Box::new(session)))
@@ -243,6 +241,19 @@ impl Accounts {
         Ok(Some((user, set_up)))
     }
 
+    pub(super) async fn tell_if_news(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        if self.is_news(place, user.id) {
+            self.tell(tx, user, signed_in(user, place, now), now).await?;
+        }
+        Ok(())
+    }
+
     /// Whether a person is told that they signed in here: where they have not before, as far as the browser knows
     /// (ASVS 6.3.5).
     fn is_news(&self, place: &Place<'_>, user: UserId) -> bool {
@@ -251,7 +262,12 @@ impl Accounts {
     }
 
     /// The session that somebody has already where they sign in.
-    async fn present(&self, place: &Place<'_>, user: UserId, now: Timestamp) -> Result<Option<Session>, Fault> {
+    pub(super) async fn present(
+        &self,
+        place: &Place<'_>,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Session>, Fault> {
         for id in &place.sessions {
             if let Some(session) = self.store.session(*id, now).await?.filter(|session| session.user == user) {
                 return Ok(Some(session));

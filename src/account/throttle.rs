@@ -26,6 +26,8 @@ pub enum Guess<'a> {
     Code(UserId),
     /// Nothing: a mail is asked for, to whoever this is.
     Mail(&'a str),
+    /// What another provider answers.
+    Answer,
 }
 
 /// Mails to one person, and from one address, that are sent at once.
@@ -70,7 +72,9 @@ impl Accounts {
         for counter in &counters {
             let (first_delay, longest_delay) = match guess {
                 Guess::Mail(_) => (FIRST_MAIL, LONGEST_MAIL),
-                Guess::Password { .. } | Guess::Code(_) => (settings.first_delay, settings.longest_delay),
+                Guess::Password { .. } | Guess::Code(_) | Guess::Answer => {
+                    (settings.first_delay, settings.longest_delay)
+                }
             };
             let pace = Pace {
                 free: counter.free,
@@ -147,6 +151,7 @@ impl Accounts {
                 let key = self.mac.of(&["mail address", &network]);
                 vec![to, Counter { key, free: FREE_MAILS_PER_ADDRESS, is_own: false }]
             }
+            Guess::Answer => vec![address],
         }
     }
 }
@@ -177,6 +182,7 @@ impl Guess<'_> {
             Self::Password { .. } => "password",
             Self::Code(_) => "code",
             Self::Mail(_) => "mail",
+            Self::Answer => "answer",
         }
     }
 }

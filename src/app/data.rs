@@ -1,6 +1,7 @@
 //! What lies on disk: the data directory, the key ring, the database. Each is made when it is missing, and whatever
 //! is in the way is told with its path and what to do.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::config::mail::{self, Transport};
@@ -169,6 +170,27 @@ pub fn mailer(config: &Config) -> anyhow::Result<Option<Mailer>> {
         timeout: settings.timeout,
     };
     Mailer::new(options).map(Some).map_err(|why| anyhow!("[mail]: {why}"))
+}
+
+/// What proves us to other providers, by their names.
+///
+/// # Errors
+/// When a file cannot be used.
+pub fn upstream_secrets(config: &Config) -> anyhow::Result<BTreeMap<String, SecretString>> {
+    let mut secrets = BTreeMap::new();
+    for (name, provider) in &config.upstream.0 {
+        let secret = match &provider.client_secret_file {
+            Some(path) => {
+                let text = fs::read_to_string(path).with_context(|| {
+                    format!("upstream.{name}.client_secret_file: the file {} cannot be read", path.display())
+                })?;
+                Some(SecretString::from(text.trim_end()))
+            }
+            None => provider.client_secret.clone(),
+        };
+        secrets.extend(secret.map(|secret| (name.clone(), secret)));
+    }
+    Ok(secrets)
 }
 
 /// The authorities whose certificates clients may show.

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::{Id, JoinSet};
 
 use crate::account::password::PasswordRules;
+use crate::account::upstream::Upstreams;
 use crate::account::{Accounts, throttle};
 use crate::config::Config;
 use crate::crypto::password::Params;
@@ -112,7 +113,7 @@ impl App {
             client_keys: client_keys.clone(),
             client_documents: client_documents.clone(),
             subjects: subjects.clone(),
-            outgoing,
+            outgoing: outgoing.clone(),
         };
         jobs.start("telling of logouts", jobs::outbox::run(store.clone(), ambient.clock.clone(), logouts));
         let accounts = Accounts {
@@ -131,6 +132,7 @@ impl App {
             let mails = Mails { config: config.clone(), ring, clock: clock.clone(), mailer };
             jobs.start("sending mail", jobs::outbox::run(store.clone(), clock, mails));
         }
+        let upstreams = Upstreams::new(accounts.clone(), outgoing, data::upstream_secrets(&config)?);
         let router = web::router(Services {
             config: config.clone(),
             store: store.clone(),
@@ -140,6 +142,7 @@ impl App {
             subjects,
             registrar,
             accounts,
+            upstreams,
             request_ids: RequestIds::from(u64::from_ne_bytes(random::bytes(&*ambient.rng))),
             rng: ambient.rng,
             clock: ambient.clock,

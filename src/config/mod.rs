@@ -36,6 +36,7 @@ pub mod sign_up;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
+pub mod upstream;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,7 @@ pub use sign_up::SignUp;
 pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
+pub use upstream::Upstream;
 
 use layers::Layers;
 use reader::Reader;
@@ -103,6 +105,7 @@ pub struct Config {
     pub outgoing: Outgoing,
     pub mail: Mail,
     pub sign_up: SignUp,
+    pub upstream: Upstream,
     pub log: Log,
 }
 
@@ -177,6 +180,7 @@ impl Config {
             outgoing: reader.section("outgoing"),
             mail: reader.section("mail"),
             sign_up: reader.section("sign_up"),
+            upstream: reader.section("upstream"),
             log: reader.section("log"),
         };
         // What spans sections is only judged when each of them is sound.
@@ -184,6 +188,11 @@ impl Config {
             config.settle_issuer(&mut reader);
             if config.sign_up.mode == sign_up::Who::Open && !config.mail.is_on() {
                 reader.refuse("sign_up", "mode", "needs mail.transport: an address is proved by a mail");
+            }
+            if config.sign_up.mode == sign_up::Who::Off {
+                for name in config.upstream.that_create(upstream::Create::Invited) {
+                    reader.refuse("upstream", name, "create needs sign_up.mode: with \"off\" nobody is invited");
+                }
             }
             if !config.keys.algorithms.contains(&config.tokens.access_token_algorithm) {
                 let algorithm = config.tokens.access_token_algorithm;

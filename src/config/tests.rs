@@ -69,6 +69,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("personal_tokens", section::keys_of::<PersonalTokens>());
     check("sign_up", section::keys_of::<SignUp>());
     check("mail", section::keys_of::<Mail>());
+    check("upstream", section::keys_of::<Upstream>());
     check("log", section::keys_of::<Log>());
     assert_eq!(section::keys_of::<Feed>(), Some(["poll_interval", "max_staleness"].as_slice()));
     assert_eq!(section::keys_of::<Scopes>(), None);
@@ -391,4 +392,52 @@ fn values_beyond_the_edge_are_refused_by_key() {
         let error = error.strip_prefix(" in config").unwrap_or(error);
         assert!(error.starts_with(start) && error.lines().count() == 1, "{toml}\n{error}");
     }
+}
+
+#[test]
+fn an_upstream_provider_is_openid_or_plain_and_whole() {
+    let openid = "title = \"Google\"\nissuer = \"https://accounts.google.com\"\nclient_id = \"a\"\n";
+    let plain = "title = \"GitHub\"\nclient_id = \"a\"\nauthorization_endpoint = \"https://a.example/a\"\n\
+        token_endpoint = \"https://a.example/t\"\nuserinfo_endpoint = \"https://a.example/u\"\n";
+    let of = |name: &str, rest: &str| format!("[upstream.{name:?}]\n{rest}");
+    let config = Config::parse(&format!("{}{}", of("google", openid), of("github", plain))).unwrap();
+    let [github, google] = ["github", "google"].map(|name| &config.upstream.0[name]);
+    assert_eq!((google.scope(), google.can_ask_again()), ("openid email profile", true));
+    assert_eq!((github.scope(), github.can_ask_again()), ("", false));
+    assert_eq!((google.create, google.trust_amr), (upstream::Create::Off, false));
+
+    for (name, rest, why) in [
+        ("Google", openid.to_owned(), "upstream.Google: must have 1 to 40 small letters"),
+        ("a/b", openid.to_owned(), "must have 1 to 40 small letters"),
+        ("a", openid.replace("Google", ""), "title must have 1 to 60 characters"),
+        ("a", openid.replace("\"a\"", "\"\""), "client_id must be"),
+        ("a", openid.replace("https", "ftp"), "issuer must be an https URL"),
+        ("a", openid.replace("google.com", "google.com?a=b"), "issuer must be an https URL"),
+        (
+            "a",
+            format!("{openid}token_endpoint = \"https://a.example/t\""),
+            "token_endpoint cannot be set beside issuer",
+        ),
+        ("a", format!("{openid}scope = \"email\""), "scope must have openid"),
+        ("a", format!("{openid}scope = \"openid  email\""), "scope must be scopes"),
+        ("a", format!("{openid}create = \"domain\""), "domains and create"),
+        ("a", format!("{openid}domains = [\"a.example\"]"), "domains and create"),
+        ("a", format!("{openid}create = \"domain\"\ndomains = [\"@A.example\"]"), "domains must be hosts"),
+        ("a", format!("{openid}create = \"all\""), "unknown variant"),
+        ("a", format!("{openid}create = \"invited\""), "create needs sign_up.mode"),
+        ("a", format!("{openid}two_factor_acr = [\"2\"]"), "two_factor_acr needs trust_amr"),
+        ("a", format!("{openid}secret = \"s3cret\""), "unknown field"),
+        ("a", format!("{openid}client_secret = \"s3cret\"\nclient_secret_file = \"/f\""), "client_secret_file cannot"),
+        ("a", plain.replace("token_endpoint", "#"), "token_endpoint must be set where there is no issuer"),
+        ("a", plain.replace("userinfo_endpoint", "#"), "userinfo_endpoint must be set"),
+        ("a", plain.replace("https://a.example/t", "ftp://a.example/t"), "token_endpoint must be an https URL"),
+        ("a", format!("{plain}trust_amr = true"), "issuer must be set for trust_amr"),
+        ("a", format!("{plain}claims = {{ sub = \"id\" }}"), "unknown field"),
+    ] {
+        let told = problems(&of(name, &rest));
+        assert!(told.contains(why), "{rest}\n{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+    let secret = Config::parse(&of("a", &format!("{openid}client_secret = \"s3cret\""))).unwrap();
+    assert!(!format!("{secret:?}").contains("s3cret"));
 }

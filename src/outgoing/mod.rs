@@ -1,11 +1,12 @@
 //! What leaves this server: mail (`mail`), and here the one HTTP client for addresses that others name: keys and documents
-//! of clients, notices to them.
+//! of clients, notices to them, and other providers.
 //!
 //! Whoever registers a URL must not make this server speak to its own network (server-side request forgery), to a
 //! server that never ends, or to one that is asked too often:
 //! - https; http to addresses alone that `outgoing.allow` names;
 //! - the address is checked, not the name, and the connection goes to the address that was checked (`guard`);
-//! - no redirect is followed, no proxy of the environment is used, no cookie or credential goes out;
+//! - no redirect is followed, no proxy of the environment is used, no cookie goes out, and no credential but to the
+//!   providers by which people sign in, which the configuration names;
 //! - time and size are bounded, and so is how many fetch at once;
 //! - what was fetched is remembered for a while, and not fetched again as often as strangers like (`documents`).
 
@@ -17,8 +18,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -152,6 +153,28 @@ impl Outgoing {
     /// When the URL is refused, or there is no answer.
     pub async fn post_form(&self, url: &str, fields: &[(&str, &str)]) -> Result<Answer, OutgoingError> {
         self.send(url, |client, url| client.post(url).form(fields)).await
+    }
+
+    /// Posts a form to a provider that the configuration names, with a secret of ours among the headers, whatever the
+    /// answer is.
+    ///
+    /// # Errors
+    /// As `post_form`.
+    pub async fn post_form_with(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        headers: HeaderMap,
+    ) -> Result<Answer, OutgoingError> {
+        self.send(url, |client, url| client.post(url).headers(headers).form(fields)).await
+    }
+
+    /// Gets what such a provider shows to whoever has a token of its own, whatever the answer is.
+    ///
+    /// # Errors
+    /// As `post_form`.
+    pub async fn get_with(&self, url: &str, headers: HeaderMap) -> Result<Answer, OutgoingError> {
+        self.send(url, |client, url| client.get(url).headers(headers)).await
     }
 
     async fn send(

@@ -64,6 +64,10 @@ impl Store {
             WHERE id IN (SELECT id FROM sign_ins WHERE expires_at < $1 LIMIT $2)";
         const FACTORS: &str = "DELETE FROM factors
             WHERE id IN (SELECT id FROM factors WHERE confirmed_at IS NULL AND created_at < $1 LIMIT $2)";
+        const VISITS: &str = "DELETE FROM upstream_visits
+            WHERE state_hash IN (SELECT state_hash FROM upstream_visits WHERE expires_at < $1 LIMIT $2)";
+        const OFFERS: &str = "DELETE FROM identity_offers
+            WHERE id IN (SELECT id FROM identity_offers WHERE expires_at < $1 LIMIT $2)";
         const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
             WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
         const API_TOKENS: &str = "DELETE FROM api_tokens
@@ -90,6 +94,8 @@ impl Store {
             (SIGN_INS, now),
             // What was begun to be set up and never was.
             (FACTORS, now.minus(KEPT)),
+            (VISITS, now),
+            (OFFERS, now),
             (REGISTRATION_TOKENS, now),
             (API_TOKENS, now.minus(SHOWN)),
             (USED_CLIENTS, now),

@@ -120,6 +120,18 @@ impl Tx {
         Ok(rows.into_iter().next().map(|row| row.link(purpose, secret_hash)))
     }
 
+    /// Spends the link for a purpose and a subject, without its secret: its subject was proved in another way. `false` if
+    /// there is none.
+    ///
+    /// Safe to race: of any number of callers one gets it.
+    pub async fn spend_link_of(&mut self, purpose: Purpose, subject: &str, now: Timestamp) -> Result<bool, Fault> {
+        const UPDATE: &str = "UPDATE links SET spent_at = $3
+            WHERE purpose = $1 AND subject = $2 AND spent_at IS NULL AND expires_at > $3";
+        let rows = on!(self.on(), db => query(UPDATE)
+            .bind(purpose.as_str()).bind(subject).bind(now.micros()).execute(db).await?.rows_affected());
+        Ok(rows == 1)
+    }
+
     /// Ends the links for the purpose of one that was spent which were made since, where the first word of their subject
     /// is the same.
     pub async fn end_later_links(&mut self, spent: &Link) -> Result<(), Fault> {

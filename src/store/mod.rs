@@ -14,6 +14,7 @@
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
 //! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
+//! | `identities` | as whom other providers know people |
 //! | `registration_tokens` | who may register clients |
 //! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
 //! | `cleanup` | takes away what has expired |
@@ -33,6 +34,7 @@ mod device;
 mod factors;
 mod grants;
 mod groups;
+mod identities;
 mod keys;
 mod lines;
 mod links;

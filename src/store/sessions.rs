@@ -221,9 +221,10 @@ impl Tx {
 
     /// Writes a new authentication of the same person into their session; `false` if it has ended meanwhile.
     pub async fn renew_session(&mut self, session: &Session) -> Result<bool, Fault> {
-        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $3,
+        // Another provider may have authenticated them long before they come here with that.
+        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $8,
                 idle_expires_at = $5, expires_at = $6, address = $7
-            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $3 AND expires_at > $3";
+            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $8 AND expires_at > $8";
         let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(session.id.to_string())
@@ -233,11 +234,12 @@ impl Tx {
             .bind(session.idle_expires_at.micros())
             .bind(session.expires_at.micros())
             .bind(session.address.map(|address| address.to_string()))
+            .bind(session.seen_at.micros())
             .execute(db)
             .await?
             .rows_affected());
         if rows == 1 {
-            self.record(Change::SessionChanged(session.id), session.authentication.at).await?;
+            self.record(Change::SessionChanged(session.id), session.seen_at).await?;
         }
         Ok(rows == 1)
     }

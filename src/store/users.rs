@@ -316,6 +316,7 @@ impl Tx {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
             self.delete_factors_of(id).await?;
+            self.delete_identities_of(id).await?;
             self.delete_api_tokens_of(&Holder::User(id), now).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }

@@ -21,7 +21,10 @@ pub enum Method {
     /// A code of an authenticator app, or a recovery code: either works once.
     #[serde(rename = "otp")]
     OneTimePassword,
-    /// Said of several factors together, and never stored.
+    /// Another provider says so, and not how. It is told to nobody: RFC 8176 has no word for it.
+    #[serde(rename = "fed")]
+    Federated,
+    /// Said of several factors together. Stored only where another provider, which is trusted for it, says so.
     #[serde(rename = "mfa")]
     MultipleFactors,
 }
@@ -37,6 +40,12 @@ pub const ACR_VALUES: [&str; 2] = [ACR_SINGLE_FACTOR, ACR_MULTIPLE_FACTORS];
 impl Authentication {
     pub fn by_password(at: Timestamp) -> Self {
         Self { at, methods: vec![Method::Password] }
+    }
+
+    /// By another provider; with several factors where it is trusted to say so (ASVS 6.8.4).
+    pub fn by_provider(at: Timestamp, several: bool) -> Self {
+        let more = several.then_some(Method::MultipleFactors);
+        Self { at, methods: [Method::Federated].into_iter().chain(more).collect() }
     }
 
     /// The same with another factor, which was proved just now.
@@ -59,7 +68,8 @@ impl Authentication {
     /// `amr`: the methods, and that they are several (RFC 8176 §2).
     pub fn amr(&self) -> Vec<Method> {
         let several = self.has_two_factors().then_some(Method::MultipleFactors);
-        self.methods.iter().copied().chain(several).collect()
+        let told = |method: &Method| !matches!(method, Method::Federated | Method::MultipleFactors);
+        self.methods.iter().copied().filter(told).chain(several).collect()
     }
 }
 
@@ -77,5 +87,19 @@ mod tests {
         let both = one.and(Method::OneTimePassword, now);
         let amr = serde_json::to_string(&both.amr()).unwrap();
         assert_eq!((both.acr(), amr.as_str()), ("2", r#"["pwd","otp","mfa"]"#));
+    }
+
+    /// ASVS 6.8.4
+    #[test]
+    fn what_another_provider_did_is_not_told_as_a_method_of_ours() {
+        let (then, now) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let one = Authentication::by_provider(then, false);
+        assert_eq!((one.acr(), one.amr(), one.at), ("1", vec![], then));
+        let raised = one.and(Method::OneTimePassword, now);
+        assert_eq!((raised.acr(), raised.amr()), ("2", vec![Method::OneTimePassword, Method::MultipleFactors]));
+        let several = Authentication::by_provider(then, true);
+        assert_eq!((several.acr(), several.amr()), ("2", vec![Method::MultipleFactors]));
+        let more = several.and(Method::OneTimePassword, now);
+        assert_eq!(more.amr(), vec![Method::OneTimePassword, Method::MultipleFactors]);
     }
 }

@@ -77,6 +77,14 @@ uuid_id!(
     /// A sign-in of which the first step is done. It is bound to its browser, so it proves nothing by itself.
     SignInId
 );
+uuid_id!(
+    /// What links a user to an account at another provider, one row of `identities`.
+    IdentityId
+);
+uuid_id!(
+    /// An identity that was proved and is nobody's yet. It is bound to its browser, so it proves nothing by itself.
+    OfferId
+);
 
 impl TokenId {
     /// Milliseconds since the epoch at which the token was minted (RFC 9562 §5.7).

@@ -15,6 +15,7 @@ pub mod grant_type;
 pub mod group;
 pub mod hint;
 pub mod id;
+pub mod identity;
 pub mod json;
 pub mod key;
 pub mod network;
@@ -46,7 +47,10 @@ pub use fault::Fault;
 pub use grant_type::GrantType;
 pub use group::{Group, GroupName, Memberships};
 pub use hint::Hint;
-pub use id::{ClientId, FactorId, GrantId, RequestId, SessionId, SignInId, Subject, TokenId, UserId};
+pub use id::{
+    ClientId, FactorId, GrantId, IdentityId, OfferId, RequestId, SessionId, SignInId, Subject, TokenId, UserId,
+};
+pub use identity::{Identity, Offer, Visit};
 pub use key::{Algorithm, KeyLife, PublicKey, SealedKey, Stage};
 pub use network::Network;
 pub use params::Params;

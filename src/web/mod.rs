@@ -28,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::account::Accounts;
+use crate::account::upstream::Upstreams;
 use crate::config::Config;
 use crate::config::registration::Mode;
 use crate::config::sign_up::Who;
@@ -48,6 +49,7 @@ pub struct Services {
     pub subjects: Arc<Subjects>,
     pub registrar: Registrar,
     pub accounts: Accounts,
+    pub upstreams: Upstreams,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
     pub request_ids: RequestIds,
@@ -222,6 +224,9 @@ fn self_service(services: &Services) -> Router<Shared> {
     if mode != Who::Off {
         routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
     }
+    if services.upstreams.providers().next().is_some() {
+        routes = routes.merge(upstream());
+    }
     if services.config.personal_tokens.are_on() {
         routes = routes
             .route("/account/tokens", get(tokens::show))
@@ -229,6 +234,18 @@ fn self_service(services: &Services) -> Router<Shared> {
             .route("/account/tokens/end", post(tokens::end));
     }
     routes
+}
+
+/// Other providers, where there are any.
+fn upstream() -> Router<Shared> {
+    use pages::{linked, upstream};
+    Router::new()
+        .route("/sign-in/upstream/{name}", post(upstream::depart))
+        .route("/sign-in/upstream/{name}/callback", get(upstream::receive).head(nothing))
+        .route("/sign-in/unknown", get(upstream::unknown))
+        .route("/account/security/linked/new", post(linked::depart))
+        .route("/account/security/linked/offer", get(linked::show).post(linked::take_up))
+        .route("/account/security/linked/remove", post(linked::remove))
 }
 
 /// Client registration, where there is any.

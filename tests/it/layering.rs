@@ -50,7 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("oxide_auth", &["oauth::engine"]),
     ("aws_lc_rs", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
-    ("openidconnect", &["demo"]),
+    ("openidconnect", &["demo", "account::upstream"]),
     ("x509_cert", &["crypto"]),
     ("reqwest", &["outgoing", "demo"]),
     ("lettre", &["outgoing::mail", "config::mail"]),

@@ -44,6 +44,8 @@ pub enum Letter {
     SecondFactor { account: String, what: Factors, at: Timestamp },
     /// Somebody has one more personal access token.
     TokenMade { account: String, name: String, at: Timestamp },
+    /// Another provider lets somebody in, or no more. `provider` is what people call it.
+    Identity { account: String, provider: String, linked: bool, at: Timestamp },
     /// `grantor mail test`.
     Test,
 }
@@ -75,6 +77,7 @@ impl Letter {
             | Self::EmailChanged { .. }
             | Self::SecondFactor { .. }
             | Self::TokenMade { .. }
+            | Self::Identity { .. }
             | Self::SignedIn { .. }
             | Self::Test => Duration::from_hours(72),
         }
@@ -94,6 +97,7 @@ impl Letter {
             Self::SecondFactor { .. } => "second_factor",
             Self::SignedIn { .. } => "signed_in",
             Self::TokenMade { .. } => "token_made",
+            Self::Identity { .. } => "identity",
             Self::Test => "test",
         }
     }

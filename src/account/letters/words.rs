@@ -131,6 +131,21 @@ impl Letter {
                     )],
                 }
             }
+            Self::Identity { account, provider, linked, at } => {
+                let (subject, became) = match linked {
+                    true => (format!("You can sign in with {provider}"), "can be signed in to with"),
+                    false => (format!("You no longer sign in with {provider}"), "is no longer signed in to with"),
+                };
+                Words {
+                    subject,
+                    paragraphs: vec![format!("The account {account} at {site} {became} {provider}: {}.", said(*at))],
+                    action: None,
+                    after: vec![format!(
+                        "If it was not you, somebody else is in your account: see how you sign in, at {}",
+                        page("/account/security")
+                    )],
+                }
+            }
             Self::TokenMade { account, name, at } => Words {
                 subject: "A personal access token was made".to_owned(),
                 paragraphs: vec![format!(

@@ -50,6 +50,13 @@ pub enum Command {
     ResetPassword(reset_password::ResetPassword),
     /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
     RemoveSecondFactor(Named),
+    /// Let another provider sign a user in no more. Nobody is asked whether they have another way in.
+    Unlink {
+        #[command(flatten)]
+        named: Named,
+        /// The name of the provider in the configuration.
+        provider: String,
+    },
     /// End all sessions and grants of a user, or of everybody. They can sign in again.
     SignOut {
         #[arg(required_unless_present = "everybody", conflicts_with = "everybody")]
@@ -112,6 +119,7 @@ pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<Stri
         Command::SetPassword(set) => set.run(admin).await,
         Command::ResetPassword(reset) => reset.run(admin).await,
         Command::RemoveSecondFactor(Named { user }) => state::remove_second_factor(admin, &user).await,
+        Command::Unlink { named, provider } => state::unlink(admin, &named.user, &provider).await,
         Command::SignOut { user, .. } => state::sign_out(admin, user.as_deref()).await,
         Command::Unlock(Named { user }) => state::unlock(admin, &user).await,
         Command::Disable(Named { user }) => state::disable(admin, &user).await,

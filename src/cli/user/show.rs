@@ -1,12 +1,12 @@
 //! `grantor user list` and `grantor user show`.
 
 use anyhow::anyhow;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document;
 use crate::cli::Admin;
 use crate::cli::output::{self, instant};
-use crate::types::{ClientId, Subject, User};
+use crate::types::{ClientId, Identity, Subject, Timestamp, User};
 
 pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
     let users = admin.store.users().await?;
@@ -35,8 +35,12 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
         None => (admin.user(named).await?, None),
         Some(id) => known_to(admin, named, &id).await.map(|(user, subject)| (user, Some(subject)))?,
     };
+    let identities = admin.store.identities_of(user.id).await?;
     if json {
         let mut document = document(&user);
+        if !identities.is_empty() {
+            document["identities"] = identities.iter().map(identity).collect();
+        }
         if let Some(subject) = subject {
             document["sub"] = subject.to_string().into();
         }
@@ -60,6 +64,16 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
     if !claims.is_empty() {
         text += &format!("\nclaims:\n{claims}");
     }
+    if !identities.is_empty() {
+        let row = |identity: &Identity| {
+            let email = identity.email.clone().unwrap_or_default();
+            let used = identity.used_at.map(instant).unwrap_or_default();
+            [identity.provider.clone(), identity.subject.clone(), email, instant(identity.created_at), used]
+        };
+        let rows: Vec<_> = identities.iter().map(row).collect();
+        let heads = ["PROVIDER", "SUBJECT", "E-MAIL THERE", "LINKED", "LAST USED"];
+        text += &format!("\nidentities:\n{}", output::table(heads, &rows));
+    }
     Ok(text)
 }
 
@@ -77,6 +91,17 @@ async fn known_to(admin: &Admin, named: &str, client: &ClientId) -> anyhow::Resu
     };
     let known = subjects.of(&client, user.id).map_err(|why| anyhow!("{why}"))?;
     Ok((user, known.subject))
+}
+
+/// Times are seconds since the epoch.
+fn identity(identity: &Identity) -> Value {
+    json!({
+        "provider": identity.provider,
+        "sub": identity.subject,
+        "email": identity.email,
+        "linked_at": identity.created_at.secs(),
+        "used_at": identity.used_at.map(Timestamp::secs),
+    })
 }
 
 fn plain(value: &Value) -> String {

@@ -1,4 +1,4 @@
-//! `grantor user disable`, `enable`, `delete`, `remove-second-factor`, `unlock` and `sign-out`. Nothing is asked, so that scripts can say it; what was done is told.
+//! `grantor user disable`, `enable`, `delete`, `remove-second-factor`, `unlink`, `unlock` and `sign-out`. Nothing is asked, so that scripts can say it; what was done is told.
 
 use crate::account::letters::{Factors, Letter};
 use crate::account::throttle;
@@ -54,6 +54,23 @@ pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<
         "Removed the second factor of {}, and the recovery codes. They sign in by password alone.\n",
         user.username
     ))
+}
+
+/// Takes away what links a user to their account at another provider.
+pub async fn unlink(admin: &Admin, named: &str, provider: &str) -> anyhow::Result<String> {
+    let user = admin.user(named).await?;
+    let writer = admin.writer().await?;
+    let mut tx = admin.store.begin().await?;
+    let removed = tx.delete_identities_at(user.id, provider).await?;
+    // ASVS 6.3.7
+    if let (Some(writer), 1..) = (writer, removed) {
+        writer.tell_of_identity(&mut tx, &user, (provider, false), admin.now()).await?;
+    }
+    tx.commit().await?;
+    if removed == 0 {
+        return Ok(format!("{} is not linked to {provider}.\n", user.username));
+    }
+    Ok(format!("Unlinked {} from {provider}. Who is signed in stays so: see grantor user sign-out.\n", user.username))
 }
 
 pub async fn unlock(admin: &Admin, named: &str) -> anyhow::Result<String> {

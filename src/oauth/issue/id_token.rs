@@ -25,6 +25,8 @@ pub struct IdClaims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     pub acr: String,
+    /// Empty where another provider authenticated them, and how is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<Method>,
     pub sid: SessionId,
     /// OpenID Connect Core §3.1.3.6

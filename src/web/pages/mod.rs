@@ -6,6 +6,7 @@ pub mod credentials;
 mod details;
 pub mod device;
 pub mod error;
+pub mod linked;
 mod links;
 mod qr;
 pub mod recovery;
@@ -16,6 +17,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod tokens;
+pub mod upstream;
 mod words;
 
 use askama::Template;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
+use super::linked::{self, LinkedView};
 use super::second::{CodesPage, SetUpView};
 use super::sign_in::{Next, prove};
 use super::words::ago;
@@ -30,6 +31,7 @@ struct SecurityPage {
     notice: Option<&'static str>,
     apps: Vec<AppView>,
     codes_left: i64,
+    linked: Option<LinkedView>,
 }
 
 struct AppView {
@@ -73,6 +75,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         apps: apps.iter().map(|factor| AppView::of(factor, now)).collect(),
         email: user.email.map(|email| (email, user.email_verified)),
         mail: services.config.mail.is_on(),
+        linked: LinkedView::of(&services, user.id, now).await?,
         username: user.username,
         // Words from our own list, never text from the address.
         notice: match params.get("done") {
@@ -80,7 +83,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             Some("added") => Some("The app is set up. You will be asked for its code when you sign in."),
             Some("removed") => Some("The app was removed. Its codes are worth nothing any more."),
             Some("kept") => Some("Nothing was removed. Here everybody needs an app: add another one first."),
-            _ => None,
+            done => done.and_then(linked::notice),
         },
     };
     Ok(respond::page(StatusCode::OK, &page, &Policy::default()))

@@ -9,13 +9,13 @@ use http::{HeaderMap, StatusCode};
 
 use super::device::confirm_at;
 use super::words::at_least;
-use super::{ClientView, LinkView, Site, forged, second};
+use super::{ClientView, LinkView, Site, forged, second, upstream};
 use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
 use crate::store::Ending;
-use crate::types::{Fault, GrantId, Params, Session};
+use crate::types::{Fault, GrantId, OfferId, Params, Session};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::{Waiting, gone};
@@ -43,6 +43,9 @@ struct SignInPage {
     /// Whether everybody may make an account.
     sign_up: bool,
     notice: Option<&'static str>,
+    /// Other providers, by name and title, and why one was of no use just now.
+    upstreams: Vec<(String, String)>,
+    turned_back: Option<&'static str>,
 }
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
@@ -54,13 +57,17 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
         let form = match (present, next) {
             // Who is there must prove it again.
-            (Some((session, user)), Next::Security | Next::Tokens | Next::Email | Next::Password)
+            (Some((session, user)), Next::Security | Next::Tokens | Next::Email | Next::Password | Next::Link(_))
                 if !services.accounts.is_fresh(&session, cx.now).await? =>
             {
-                Form { username: user.username, locked: true, next, ..Form::default() }
+                let turned_back = upstream::turned_back(&params);
+                Form { username: user.username, locked: true, next, turned_back, ..Form::default() }
             }
             (Some(_), _) => return Ok(respond::see_other(&services.path(&next.path()))),
-            (None, _) => Form { next, notice: notice(&params), ..Form::default() },
+            (None, _) => {
+                let turned_back = upstream::turned_back(&params);
+                Form { next, notice: notice(&params), turned_back, ..Form::default() }
+            }
         };
         return render(&services, &mut browser, None, form).await;
     }
@@ -72,9 +79,10 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     }
     match waiting.next(&cx, &browser).await? {
         Step::NeedSignIn(need) => {
+            let turned_back = upstream::turned_back(&params);
             let form = match need.again {
-                Some(user) => Form { username: user.username, locked: true, ..Form::default() },
-                None => Form { username: hint, notice: notice(&params), ..Form::default() },
+                Some(user) => Form { username: user.username, locked: true, turned_back, ..Form::default() },
+                None => Form { username: hint, notice: notice(&params), turned_back, ..Form::default() },
             };
             render(&services, &mut browser, Some(&waiting), form).await
         }
@@ -189,10 +197,15 @@ pub enum Next {
     Password,
     /// A device that waits for whoever signs in: named by the id of its request alone.
     Device(GrantId),
+    /// An identity that was proved elsewhere and is to be theirs: named by the id of its offer alone.
+    Link(OfferId),
 }
 
 impl Next {
     pub fn of(params: &Params) -> Self {
+        if let Some(offer) = params.get("offer").and_then(OfferId::parse) {
+            return Self::Link(offer);
+        }
         match (params.get("device").and_then(GrantId::parse), params.get("next")) {
             (Some(device), _) => Self::Device(device),
             (None, Some("security")) => Self::Security,
@@ -212,6 +225,7 @@ impl Next {
             Self::Email => Some(("next", "email".to_owned())),
             Self::Password => Some(("next", "password".to_owned())),
             Self::Device(device) => Some(("device", device.to_string())),
+            Self::Link(offer) => Some(("offer", offer.to_string())),
         }
     }
 
@@ -223,6 +237,7 @@ impl Next {
             Self::Email => "/account/email".to_owned(),
             Self::Password => "/account/password".to_owned(),
             Self::Device(device) => confirm_at(*device),
+            Self::Link(offer) => format!("/account/security/linked/offer?offer={offer}"),
         }
     }
 }
@@ -242,6 +257,7 @@ struct Form {
     error: Option<String>,
     next: Next,
     notice: Option<&'static str>,
+    turned_back: Option<&'static str>,
 }
 
 /// A word from our own list, never text from the address.
@@ -265,7 +281,7 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), notice: None })
+    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), ..Form::default() })
 }
 
 async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -285,6 +301,8 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         recovery: services.config.mail.is_on(),
         sign_up: services.config.sign_up.mode == Who::Open,
         notice: form.notice,
+        upstreams: upstream::buttons(services, waiting, form.locked),
+        turned_back: form.turned_back,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
     Ok(respond::page(status, &page, &Policy { form_action, image, ..Policy::default() }))

@@ -8,6 +8,7 @@ mod registration;
 mod second_factor;
 mod sign_out;
 mod tokens;
+mod upstream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

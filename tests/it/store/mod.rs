@@ -7,6 +7,7 @@ mod feed;
 mod feed_log;
 mod following;
 mod groups;
+mod identities;
 mod kept;
 mod links;
 mod outage;

@@ -19,6 +19,7 @@ pub mod receiver;
 pub mod rows;
 pub mod signing_keys;
 pub mod smtp;
+pub mod upstream;
 pub mod website;
 
 pub use app::{Engine, TestApp};

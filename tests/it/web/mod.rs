@@ -10,6 +10,7 @@ mod errors;
 mod headers;
 mod health;
 mod issuer_path;
+mod linked;
 mod log;
 mod mail;
 mod memory;
@@ -25,6 +26,8 @@ mod sign_up;
 mod throttle;
 mod tls;
 mod tokens;
+mod upstream;
+mod upstream_fake;
 
 use crate::support::app::PASSWORD;
 use crate::support::{Page, Person, TestApp};
