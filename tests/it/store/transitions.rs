@@ -443,7 +443,7 @@ async fn a_session_that_ended_is_not_brought_back(app: TestApp) {
     for session in [&ended, &expired] {
         let mut renewed = session.clone();
         renewed.authentication = Authentication::by_password(later);
-        (renewed.idle_expires_at, renewed.expires_at) = (far, far);
+        (renewed.seen_at, renewed.idle_expires_at, renewed.expires_at) = (later, far, far);
         assert!(!app.change(async |tx| tx.renew_session(&renewed).await).await);
         assert!(app.store.session(session.id, later).await.unwrap().is_none());
         assert!(app.store.remembered_session(session.id, later).await.unwrap().is_none());

@@ -223,7 +223,7 @@ async fn of_many_accounts_that_link_one_identity_at_once_one_has_it(engine: Engi
 
 async fn its_owner_is_told(engine: Engine) {
     let mails = MailServer::start().await;
-    let two = Two::start(engine, &mails.toml_in_a_hurry()).await;
+    let two = Two::start(engine, &mails.toml().replace("new_devices = false", "")).await;
     two.here.user("ada").await;
     two.there.user("ada").await;
     let traveller = two.linked("ada").await;

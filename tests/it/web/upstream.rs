@@ -16,6 +16,7 @@ use crate::web::second_factor::STEP;
 each_engine!(
     somebody_who_is_known_there_is_signed_in_here,
     an_application_that_waits_gets_its_answer,
+    whoever_was_on_the_way_somewhere_gets_there,
     nobody_is_known_by_an_address_alone,
     an_account_that_exists_is_linked_by_whoever_proves_it,
     an_offer_belongs_to_its_browser_and_its_time,
@@ -91,6 +92,27 @@ async fn an_application_that_waits_gets_its_answer(engine: Engine) {
     let code = again.continues(&page, "ada").await.code();
     let (_, later) = decode(rp.redeem(&code, &pkce).await.expect_tokens().id_token());
     assert_eq!(later["auth_time"], claims["auth_time"]);
+}
+
+async fn whoever_was_on_the_way_somewhere_gets_there(engine: Engine) {
+    let two = Two::start(engine, "").await;
+    two.there.user("ada").await;
+    two.here.user("ada").await;
+    two.linked("ada").await;
+    let device = "01890a5d-ac96-774b-bcce-b302099a8057";
+    for (from, to) in [
+        ("/sign-in?next=security".to_owned(), "/account/security"),
+        ("/sign-in?next=password".to_owned(), "/account/password"),
+        (format!("/sign-in?device={device}"), "/device/confirm"),
+        // Nowhere else.
+        ("/sign-in?next=https://evil.example".to_owned(), "/account"),
+    ] {
+        let traveller = two.traveller();
+        let page = traveller.here.get(&from).await;
+        let page = traveller.continues(&page, "ada").await;
+        assert!(page.url.starts_with(&format!("{}{to}", two.here.url)), "{from} {page:?}");
+        assert!(traveller.here.is_signed_in().await, "{from}");
+    }
 }
 
 async fn nobody_is_known_by_an_address_alone(engine: Engine) {
