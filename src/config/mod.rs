@@ -4,6 +4,7 @@
 //! `config.example.toml` shows each key with its default.
 
 pub mod about;
+pub mod account;
 pub mod authorization;
 pub mod client_authentication;
 pub mod database;
@@ -43,6 +44,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use about::About;
+pub use account::Account;
 pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
@@ -93,6 +95,7 @@ pub struct Config {
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub account: Account,
     pub personal_tokens: PersonalTokens,
     pub keys: Keys,
     pub security: Security,
@@ -167,6 +170,7 @@ impl Config {
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            account: reader.section("account"),
             personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),
             security: reader.section("security"),

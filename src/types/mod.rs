@@ -9,6 +9,7 @@ pub mod claim_value;
 pub mod claims;
 pub mod client;
 pub mod clock;
+pub mod event;
 pub mod factor;
 pub mod fault;
 pub mod grant_type;
@@ -41,6 +42,7 @@ pub use authorization_type::{AuthorizationType, AuthorizationTypes, Schema, Type
 pub use claims::ClaimsRequest;
 pub use client::{Client, ClientMetadata};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
+pub use event::{Event, EventKind};
 pub use factor::{Factor, Step};
 pub use fault::Fault;
 pub use grant_type::GrantType;
