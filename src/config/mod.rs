@@ -34,6 +34,7 @@ pub mod security;
 pub mod server;
 pub mod session;
 pub mod sign_up;
+pub mod signed_urls;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
@@ -70,6 +71,7 @@ pub use security::Security;
 pub use server::Server;
 pub use session::Session;
 pub use sign_up::SignUp;
+pub use signed_urls::SignedUrls;
 pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
@@ -105,6 +107,7 @@ pub struct Config {
     pub registration: Registration,
     pub outgoing: Outgoing,
     pub mail: Mail,
+    pub signed_urls: SignedUrls,
     pub sign_up: SignUp,
     pub log: Log,
 }
@@ -180,6 +183,7 @@ impl Config {
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
             mail: reader.section("mail"),
+            signed_urls: reader.section("signed_urls"),
             sign_up: reader.section("sign_up"),
             log: reader.section("log"),
         };

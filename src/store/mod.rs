@@ -11,7 +11,7 @@
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
 //! | `events` | what happened to accounts |
-//! | `api_tokens` | personal access tokens and API keys |
+//! | `api_tokens`, `signed_urls` | personal access tokens and API keys; addresses that clients had signed |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
 //! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
@@ -50,6 +50,7 @@ mod resources;
 mod secrets;
 mod sessions;
 mod sign_ins;
+mod signed_urls;
 mod users;
 mod writer;
 

@@ -154,6 +154,7 @@ pub fn router(services: Services) -> Router {
         .layer(cross_origin_layer(&services));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
+        .route("/oauth/signed-url", post(oauth::signed_url::sign))
         .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
