@@ -13,6 +13,7 @@ mod issuer_path;
 mod log;
 mod mail;
 mod memory;
+mod profile;
 mod recovery;
 mod registration;
 pub mod second_factor;
