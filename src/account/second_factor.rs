@@ -10,7 +10,7 @@ use super::totp::{Seed, base32, grouped};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Random, random, sha256};
 use crate::store::{Stored, Tx};
-use crate::types::{Factor, FactorId, Fault, Session, Timestamp, User, UserId};
+use crate::types::{Event, Factor, FactorId, Fault, Session, Timestamp, User, UserId};
 
 /// How many recovery codes somebody has.
 const RECOVERY_CODES: usize = 10;
@@ -100,7 +100,6 @@ impl Accounts {
         let codes = self.first_recovery_codes(&mut tx, user, now).await?;
         self.tell_of(&mut tx, owner.as_ref(), Factors::Added, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "second_factor_added", %user, factor = %factor.id);
         Ok(Some(codes))
     }
 
@@ -123,7 +122,6 @@ impl Accounts {
         }
         self.tell_of(&mut tx, owner.as_ref(), Factors::Removed, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "second_factor_removed", %user, factor = %id);
         Ok(true)
     }
 
@@ -141,7 +139,6 @@ impl Accounts {
         tx.replace_recovery_codes(user, &hashes(&codes), now).await?;
         self.tell_of(&mut tx, owner.as_ref(), Factors::CodesReplaced, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "recovery_codes_replaced", %user);
         Ok(codes)
     }
 
@@ -165,6 +162,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let Some(owner) = owner else { return Ok(()) };
+        tx.log(Event::new(owner.id, what.event(), now)).await?;
         let letter = Letter::SecondFactor { account: owner.username.clone(), what, at: now };
         self.tell(tx, owner, letter, now).await
     }

@@ -13,7 +13,9 @@ use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
 use crate::types::authentication::Method;
-use crate::types::{Authentication, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId};
+use crate::types::{
+    Authentication, Event, EventKind, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId,
+};
 
 /// How long a sign-in waits for its second step (ASVS 6.5.5 has it for codes that are sent).
 const SECOND_STEP: Duration = Duration::from_mins(10);
@@ -150,8 +152,8 @@ impl Accounts {
         }
         let session = self.open_session(&mut tx, (user.id, proved), (present, place), now).await?;
         self.tell_if_news(&mut tx, user, place, now).await?;
+        tx.log(Event::within(&session, EventKind::SignedIn, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
         Ok(SignIn::Done(Box::new(session)))
     }
 
@@ -218,9 +220,9 @@ impl Accounts {
         if let (Some(owner), true) = (&owner, elsewhere) {
             self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
         }
+        tx.log(Event::within(&session, EventKind::SignedIn, now)).await?;
         tx.commit().await?;
         self.was_right(counted).await?;
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }
 

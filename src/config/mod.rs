@@ -4,7 +4,9 @@
 //! `config.example.toml` shows each key with its default.
 
 pub mod about;
+pub mod account;
 pub mod authorization;
+pub mod brand;
 pub mod client_authentication;
 pub mod database;
 pub mod device;
@@ -33,6 +35,7 @@ pub mod security;
 pub mod server;
 pub mod session;
 pub mod sign_up;
+pub mod signed_urls;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
@@ -44,7 +47,9 @@ mod tests;
 use std::path::PathBuf;
 
 pub use about::About;
+pub use account::Account;
 pub use authorization::Authorization;
+pub use brand::Brand;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
 pub use device::Device;
@@ -69,6 +74,7 @@ pub use security::Security;
 pub use server::Server;
 pub use session::Session;
 pub use sign_up::SignUp;
+pub use signed_urls::SignedUrls;
 pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
@@ -95,6 +101,8 @@ pub struct Config {
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub brand: Brand,
+    pub account: Account,
     pub personal_tokens: PersonalTokens,
     pub keys: Keys,
     pub security: Security,
@@ -104,6 +112,7 @@ pub struct Config {
     pub registration: Registration,
     pub outgoing: Outgoing,
     pub mail: Mail,
+    pub signed_urls: SignedUrls,
     pub sign_up: SignUp,
     pub upstream: Upstream,
     pub log: Log,
@@ -170,6 +179,8 @@ impl Config {
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            brand: reader.section("brand"),
+            account: reader.section("account"),
             personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),
             security: reader.section("security"),
@@ -179,6 +190,7 @@ impl Config {
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
             mail: reader.section("mail"),
+            signed_urls: reader.section("signed_urls"),
             sign_up: reader.section("sign_up"),
             upstream: reader.section("upstream"),
             log: reader.section("log"),

@@ -8,6 +8,7 @@
 //! | `/healthz`, `/readyz` | `health` |
 
 mod assets;
+pub mod brand;
 mod browser;
 mod device;
 mod extract;
@@ -37,6 +38,7 @@ use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Registrar, Subjec
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
+use brand::BrandFiles;
 use browser::Browser;
 
 /// What every handler may reach.
@@ -50,6 +52,7 @@ pub struct Services {
     pub registrar: Registrar,
     pub accounts: Accounts,
     pub upstreams: Upstreams,
+    pub brand: BrandFiles,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
     pub request_ids: RequestIds,
@@ -156,6 +159,7 @@ pub fn router(services: Services) -> Router {
         .layer(cross_origin_layer(&services));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
+        .route("/oauth/signed-url", post(oauth::signed_url::sign))
         .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
@@ -179,6 +183,9 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/app", get(pages::security::begin).post(pages::security::add))
         .route("/account/security/app/remove", post(pages::security::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
+        .route("/account/events", get(pages::events::show))
+        .route("/account/profile", get(pages::profile::show).post(pages::profile::change))
+        .route("/account/data", post(pages::profile::data))
         .route("/account/switch", post(pages::account::switch))
         .route("/account/sessions/end", post(pages::account::end_session))
         .route("/account/sessions/end-others", post(pages::account::end_others))
@@ -206,7 +213,7 @@ pub fn router(services: Services) -> Router {
 
 /// What people do for themselves, as far as the configuration lets them.
 fn self_service(services: &Services) -> Router<Shared> {
-    use pages::{credentials, recovery, sign_up, tokens};
+    use pages::{credentials, profile, recovery, sign_up, tokens};
     let mut routes = Router::new()
         .route("/reset-password", get(recovery::show).post(recovery::answer))
         .route("/account/password", get(credentials::password).post(credentials::change_password));
@@ -226,6 +233,9 @@ fn self_service(services: &Services) -> Router<Shared> {
     }
     if services.upstreams.providers().next().is_some() {
         routes = routes.merge(upstream());
+    }
+    if services.config.account.may_delete {
+        routes = routes.route("/account/delete", get(profile::ask_to_delete).post(profile::delete));
     }
     if services.config.personal_tokens.are_on() {
         routes = routes

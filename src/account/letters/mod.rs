@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::crypto::{KeyRing, random};
 use crate::outgoing::mail::Mail;
 use crate::store::{Kind, Purpose, Sealed, Tx};
-use crate::types::{Fault, Timestamp, User};
+use crate::types::{EventKind, Fault, Timestamp, User};
 
 pub use words::Words;
 
@@ -46,6 +46,8 @@ pub enum Letter {
     TokenMade { account: String, name: String, at: Timestamp },
     /// Another provider lets somebody in, or no more. `provider` is what people call it.
     Identity { account: String, provider: String, linked: bool, at: Timestamp },
+    /// Somebody deleted their account.
+    AccountDeleted { account: String, at: Timestamp },
     /// `grantor mail test`.
     Test,
 }
@@ -58,6 +60,17 @@ pub enum Factors {
     Removed,
     CodesReplaced,
     CodeUsed,
+}
+
+impl Factors {
+    pub const fn event(self) -> EventKind {
+        match self {
+            Self::Added => EventKind::FactorAdded,
+            Self::Removed => EventKind::FactorRemoved,
+            Self::CodesReplaced => EventKind::RecoveryCodesMade,
+            Self::CodeUsed => EventKind::RecoveryCodeUsed,
+        }
+    }
 }
 
 impl Letter {
@@ -78,6 +91,7 @@ impl Letter {
             | Self::SecondFactor { .. }
             | Self::TokenMade { .. }
             | Self::Identity { .. }
+            | Self::AccountDeleted { .. }
             | Self::SignedIn { .. }
             | Self::Test => Duration::from_hours(72),
         }
@@ -98,6 +112,7 @@ impl Letter {
             Self::SignedIn { .. } => "signed_in",
             Self::TokenMade { .. } => "token_made",
             Self::Identity { .. } => "identity",
+            Self::AccountDeleted { .. } => "account_deleted",
             Self::Test => "test",
         }
     }

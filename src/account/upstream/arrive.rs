@@ -10,7 +10,8 @@ use crate::config::upstream::{Create, Provider as Settings};
 use crate::crypto::random;
 use crate::store::{Purpose, Stored, Tx};
 use crate::types::{
-    Fault, Identity, IdentityId, Memberships, Offer, OfferId, RequestId, SignInId, Timestamp, User, UserId,
+    Event, EventKind, Fault, Identity, IdentityId, Memberships, Offer, OfferId, RequestId, SignInId, Timestamp, User,
+    UserId,
 };
 
 use super::{Found, Provider, VISIT};
@@ -95,11 +96,9 @@ impl Accounts {
         if user.created_at != now {
             self.tell_if_news(&mut tx, user, place, now).await?;
         }
+        let title = self.title_of(&found.provider);
+        tx.log(Event::within(&session, EventKind::SignedIn, now).about(title)).await?;
         tx.commit().await?;
-        tracing::info!(
-            target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id,
-            provider = found.provider
-        );
         Ok(Some(SignIn::Done(Box::new(session))))
     }
 
@@ -143,10 +142,8 @@ impl Accounts {
         if tx.insert_user(&user, None).await? == Stored::Conflict {
             return Ok(Made::Nobody);
         }
+        tx.log(Event::new(user.id, EventKind::SignedUp, now).about(self.title_of(&found.provider))).await?;
         tx.commit().await?;
-        tracing::info!(
-            target: "audit", event = "sign_up", outcome = "done", user = %user.id, provider = found.provider
-        );
         Ok(Made::Account(Box::new((identity, user))))
     }
 

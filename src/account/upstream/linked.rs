@@ -6,7 +6,7 @@ use crate::account::Accounts;
 use crate::account::letters::Letter;
 use crate::crypto::random;
 use crate::store::{Stored, Tx};
-use crate::types::{Fault, Identity, IdentityId, Offer, OfferId, RequestId, Timestamp, User};
+use crate::types::{Event, EventKind, Fault, Identity, IdentityId, Offer, OfferId, RequestId, Timestamp, User};
 
 /// What came of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +89,8 @@ impl Accounts {
             return Ok(if owner == Some(user.id) { Linked::Already } else { Linked::Taken });
         }
         self.tell_of_identity(tx, user, (&identity.provider, true), now).await?;
-        tracing::info!(
-            target: "audit", event = "identity_linked", user = %user.id, provider = identity.provider,
-            identity = %identity.id
-        );
+        let title = self.title_of(&identity.provider);
+        tx.log(Event::new(user.id, EventKind::IdentityLinked, now).about(title)).await?;
         Ok(Linked::Done)
     }
 
@@ -114,8 +112,9 @@ impl Accounts {
             return Ok(Unlinked::Last);
         }
         self.tell_of_identity(&mut tx, user, (&provider, false), now).await?;
+        let title = self.title_of(&provider);
+        tx.log(Event::new(user.id, EventKind::IdentityUnlinked, now).about(title)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "identity_unlinked", by = "owner", user = %user.id, provider, identity = %id);
         Ok(Unlinked::Done)
     }
 

@@ -50,6 +50,7 @@ struct SignInPage {
 
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
+    let turned_back = upstream::turned_back(&params);
     if params.get("request").is_none() {
         // Straight to the account, or to a device, without an application that one returns to.
         let next = Next::of(&params);
@@ -57,17 +58,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
         let form = match (present, next) {
             // Who is there must prove it again.
-            (Some((session, user)), Next::Security | Next::Tokens | Next::Email | Next::Password | Next::Link(_))
-                if !services.accounts.is_fresh(&session, cx.now).await? =>
-            {
-                let turned_back = upstream::turned_back(&params);
+            (
+                Some((session, user)),
+                Next::Security | Next::Profile | Next::Tokens | Next::Email | Next::Password | Next::Link(_),
+            ) if !services.accounts.is_fresh(&session, cx.now).await? => {
                 Form { username: user.username, locked: true, next, turned_back, ..Form::default() }
             }
             (Some(_), _) => return Ok(respond::see_other(&services.path(&next.path()))),
-            (None, _) => {
-                let turned_back = upstream::turned_back(&params);
-                Form { next, notice: notice(&params), turned_back, ..Form::default() }
-            }
+            (None, _) => Form { next, notice: notice(&params), turned_back, ..Form::default() },
         };
         return render(&services, &mut browser, None, form).await;
     }
@@ -79,7 +77,6 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
     }
     match waiting.next(&cx, &browser).await? {
         Step::NeedSignIn(need) => {
-            let turned_back = upstream::turned_back(&params);
             let form = match need.again {
                 Some(user) => Form { username: user.username, locked: true, turned_back, ..Form::default() },
                 None => Form { username: hint, notice: notice(&params), turned_back, ..Form::default() },
@@ -189,6 +186,8 @@ pub enum Next {
     Account,
     /// How they sign in, which only those may change who have proved just now who they are.
     Security,
+    /// What is told of them, and their account as a whole.
+    Profile,
     /// Personal access tokens.
     Tokens,
     /// Another e-mail address.
@@ -209,6 +208,7 @@ impl Next {
         match (params.get("device").and_then(GrantId::parse), params.get("next")) {
             (Some(device), _) => Self::Device(device),
             (None, Some("security")) => Self::Security,
+            (None, Some("profile")) => Self::Profile,
             (None, Some("tokens")) => Self::Tokens,
             (None, Some("email")) => Self::Email,
             (None, Some("password")) => Self::Password,
@@ -221,6 +221,7 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Security => Some(("next", "security".to_owned())),
+            Self::Profile => Some(("next", "profile".to_owned())),
             Self::Tokens => Some(("next", "tokens".to_owned())),
             Self::Email => Some(("next", "email".to_owned())),
             Self::Password => Some(("next", "password".to_owned())),
@@ -233,6 +234,7 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Security => "/account/security".to_owned(),
+            Self::Profile => "/account/profile".to_owned(),
             Self::Tokens => "/account/tokens".to_owned(),
             Self::Email => "/account/email".to_owned(),
             Self::Password => "/account/password".to_owned(),

@@ -140,6 +140,12 @@ async fn what_was_linked_is_unlinked_and_lets_nobody_in(engine: Engine) {
     let page = person.unlinks(&person.get("/account/security").await).await;
     assert!(page.url.ends_with("done=unlinked") && page.body.contains("You have linked none"), "{page:?}");
     assert!(two.traveller().comes("ada").await.url.contains("/sign-in/unknown"));
+    let events = person.get("/account/events").await.body;
+    for what in ["An account elsewhere was linked", "An account elsewhere was unlinked"] {
+        assert!(events.contains(what), "{events}");
+    }
+    let data = person.post("/account/data", &[("csrf", &page.hidden("csrf"))]).await;
+    assert!(data.body.contains("\"linked_sign_ins\""), "{data:?}");
 }
 
 async fn the_only_way_in_stays(engine: Engine) {

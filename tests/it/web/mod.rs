@@ -2,6 +2,7 @@
 
 mod account;
 mod assets;
+mod brand;
 mod cookies;
 mod credentials;
 mod csrf;
@@ -14,6 +15,7 @@ mod linked;
 mod log;
 mod mail;
 mod memory;
+mod profile;
 mod recovery;
 mod registration;
 pub mod second_factor;
