@@ -5,6 +5,7 @@
 //! | `password` | which passwords are good enough (ASVS V6.2) |
 //! | `sign_in` | from name and password, and a second factor, to a session (ASVS V6.3, V7.2) |
 //! | `second_factor`, `totp` | authenticator apps and recovery codes (ASVS V6.5) |
+//! | `passkeys`, `ceremony` | passkeys, beside a password and instead of one (Web Authentication) |
 //! | `throttle` | how often somebody may guess (ASVS V6.3.1) |
 //! | `overview` | what the account page shows and ends (ASVS V7.5.2, V10.7.3) |
 //! | `links` | what a mailed link is (ASVS V6.4.1) |
@@ -14,12 +15,14 @@
 //! | `registration` | accounts that people make for themselves |
 //! | `email`, `change_password` | another address, another password (ASVS V6.2.3, V7.5.1) |
 
+pub mod ceremony;
 pub mod change_password;
 pub mod email;
 pub mod letters;
 pub mod links;
 pub mod names;
 pub mod overview;
+pub mod passkeys;
 pub mod password;
 pub mod recovery;
 pub mod registration;

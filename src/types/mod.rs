@@ -38,7 +38,7 @@ pub use authorization_type::{AuthorizationType, AuthorizationTypes, Schema, Type
 pub use claims::ClaimsRequest;
 pub use client::{Client, ClientMetadata};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
-pub use factor::{Factor, Step};
+pub use factor::{Factor, Passkey, Step};
 pub use fault::Fault;
 pub use grant_type::GrantType;
 pub use hint::Hint;

@@ -52,6 +52,10 @@ pub enum Letter {
 pub enum Factors {
     Added,
     Removed,
+    PasskeyAdded,
+    PasskeyRemoved,
+    /// All, by an administrator.
+    AllRemoved,
     CodesReplaced,
     CodeUsed,
 }

@@ -7,6 +7,7 @@ mod details;
 pub mod device;
 pub mod error;
 mod links;
+pub mod passkeys;
 mod qr;
 pub mod recovery;
 pub mod second;

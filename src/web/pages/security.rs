@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::second::{CodesPage, SetUpView};
 use super::words::ago;
 use super::{Site, forged};
-use crate::types::{Factor, FactorId, Params, Session, Timestamp, User};
+use crate::types::{Factor, FactorId, Params, Passkey, Session, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError, Policy};
@@ -27,11 +27,15 @@ struct SecurityPage {
     /// Whether mail goes out, without which no address can be proved.
     mail: bool,
     notice: Option<&'static str>,
-    apps: Vec<AppView>,
+    /// Whether one can be added.
+    can_have_passkeys: bool,
+    passkeys: Vec<OwnView>,
+    apps: Vec<OwnView>,
     codes_left: i64,
 }
 
-struct AppView {
+/// An app or a passkey of theirs.
+struct OwnView {
     id: String,
     name: String,
     added: String,
@@ -48,14 +52,18 @@ struct AddPage {
     error: Option<&'static str>,
 }
 
-impl AppView {
-    fn of(factor: &Factor, now: Timestamp) -> Self {
-        Self {
-            id: factor.id.to_string(),
-            name: factor.name.clone(),
-            added: ago(factor.created_at, now),
-            used: factor.used_at.map(|at| ago(at, now)),
-        }
+impl OwnView {
+    fn app(factor: &Factor, now: Timestamp) -> Self {
+        Self::of((factor.id, &factor.name), (factor.created_at, factor.used_at), now)
+    }
+
+    fn passkey(passkey: &Passkey, now: Timestamp) -> Self {
+        Self::of((passkey.id, &passkey.name), (passkey.created_at, passkey.used_at), now)
+    }
+
+    fn of((id, name): (FactorId, &str), (added, used): (Timestamp, Option<Timestamp>), now: Timestamp) -> Self {
+        let (added, used) = (ago(added, now), used.map(|at| ago(at, now)));
+        Self { id: id.to_string(), name: name.to_owned(), added, used }
     }
 }
 
@@ -65,11 +73,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         return Ok(prove(&services));
     };
     let apps = services.accounts.factors(user.id, now).await?;
+    let passkeys = services.accounts.passkeys(user.id).await?;
     let page = SecurityPage {
         site: Site::of(&services),
         csrf: browser.csrf(&services).await?,
         codes_left: services.store.recovery_codes_left(user.id).await?,
-        apps: apps.iter().map(|factor| AppView::of(factor, now)).collect(),
+        can_have_passkeys: services.accounts.can_have_passkeys(),
+        passkeys: passkeys.iter().map(|passkey| OwnView::passkey(passkey, now)).collect(),
+        apps: apps.iter().map(|factor| OwnView::app(factor, now)).collect(),
         email: user.email.map(|email| (email, user.email_verified)),
         mail: services.config.mail.is_on(),
         username: user.username,
@@ -78,7 +89,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             Some("password") => Some("Your password is changed."),
             Some("added") => Some("The app is set up. You will be asked for its code when you sign in."),
             Some("removed") => Some("The app was removed. Its codes are worth nothing any more."),
-            Some("kept") => Some("Nothing was removed. Here everybody needs an app: add another one first."),
+            Some("passkey") => Some("The passkey was added. You can sign in with it from now on."),
+            Some("passkey-renamed") => Some("The passkey has another name."),
+            Some("passkey-removed") => {
+                Some("The passkey was removed. Your device may offer it still: remove it there, too.")
+            }
+            Some("kept") => {
+                Some("Nothing was removed. Here everybody needs an app or a passkey: add another one first.")
+            }
             _ => None,
         },
     };
@@ -120,7 +138,7 @@ pub async fn renew_codes(State(services): State<Shared>, browser: Browser, PageF
 }
 
 /// Who sent a form of these pages, and proved just now that it is them.
-async fn own_form(
+pub(super) async fn own_form(
     services: &Services,
     browser: &Browser,
     params: &Params,
@@ -132,13 +150,13 @@ async fn own_form(
 }
 
 /// ASVS 7.5.1: whoever changes what proves who they are has to have proved it just now.
-async fn fresh(services: &Services, browser: &Browser) -> Result<Option<(Session, User)>, PageError> {
+pub(super) async fn fresh(services: &Services, browser: &Browser) -> Result<Option<(Session, User)>, PageError> {
     let now = services.clock.now();
     let Some((session, user)) = services.accounts.signed_in(browser.session(), now).await? else { return Ok(None) };
     Ok(services.accounts.is_fresh(&session, now).await?.then_some((session, user)))
 }
 
-fn prove(services: &Services) -> Response {
+pub(super) fn prove(services: &Services) -> Response {
     respond::see_other(&services.path("/sign-in?next=security"))
 }
 

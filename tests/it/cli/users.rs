@@ -39,8 +39,10 @@ fn a_user_lives_from_create_to_delete() {
         "disabled": false,
     });
     assert_eq!(created, expected);
+    let mut whole = expected.clone();
+    whole["passkeys"] = json!(0);
     for name in ["ada", "ADA", "ada@EXAMPLE.com", id] {
-        assert_eq!(place.json(&["user", "show", name]), expected, "{name}");
+        assert_eq!(place.json(&["user", "show", name]), whole, "{name}");
     }
     assert_eq!(place.json(&["user", "list"]), json!([expected]));
     assert!(place.ok(&["user", "list"]).ends_with(&format!("\n{id}  ada       Ada@example.com  Ada Lovelace\n")));
@@ -192,6 +194,18 @@ async fn a_second_factor_is_removed_by_an_administrator() {
     person.sign_in_to_account("ada").await;
     person.sets_up_an_app(&app).await;
     assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada"));
+    assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
+
+    let mut device = crate::support::authenticator::Authenticator::at(&app);
+    person.adds_a_passkey(&mut device).await;
+    let show = ["user", "show", "ada"];
+    let shown = beside.ok(&show).await;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["passkeys", "1"])), "{shown}");
+    assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada: apps, passkeys"));
+    let shown = beside.ok(&show).await;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["passkeys", "0"])), "{shown}");
+    let other = app.person();
+    assert_eq!(other.shows(&other.get("/sign-in").await, &mut device).await.status, 422);
     assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
 }
 

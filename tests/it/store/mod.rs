@@ -9,6 +9,7 @@ mod following;
 mod kept;
 mod links;
 mod outage;
+mod passkeys;
 mod processes;
 mod remembered;
 mod schema;

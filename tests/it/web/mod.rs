@@ -13,6 +13,8 @@ mod issuer_path;
 mod log;
 mod mail;
 mod memory;
+mod own_passkeys;
+pub mod passkeys;
 mod recovery;
 mod registration;
 pub mod second_factor;
