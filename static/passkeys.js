@@ -61,6 +61,8 @@ async function offer() {
 
 if (window.PublicKeyCredential) {
   form.hidden = false;
+  // Where it is the first thing to do, nobody has to leave another field for it.
+  form.querySelector(".primary")?.focus();
   for (const other of document.querySelectorAll("[data-without-passkeys]")) other.hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -38,7 +38,7 @@ pub struct Ceremony {
 }
 
 /// What came back, as it stood in the form.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Reply<'a> {
     pub state: &'a str,
     /// What `navigator.credentials` gave: JSON, in which bytes are base64url.
@@ -51,6 +51,8 @@ pub(super) enum Purpose {
     SignIn,
     SecondStep(SignInId),
     Add(UserId),
+    /// For whoever has nothing beside their password yet, and needs it to go on.
+    AddFirst(SignInId),
 }
 
 /// The state of a ceremony, opened.
@@ -121,7 +123,7 @@ impl Accounts {
         &self,
         user: &User,
         known: &[Passkey],
-        browser: &str,
+        whose: (Purpose, &str),
         now: Timestamp,
     ) -> Result<Option<Ceremony>, Fault> {
         let Some(party) = self.relying_party() else { return Ok(None) };
@@ -134,7 +136,7 @@ impl Accounts {
         // The library leaves it to the device whether it can be found without a name.
         options["authenticatorSelection"]["residentKey"] = "required".into();
         options["authenticatorSelection"]["requireResidentKey"] = true.into();
-        self.ceremony(&options, state, (Purpose::Add(user.id), browser), now).map(Some)
+        self.ceremony(&options, state, whose, now).map(Some)
     }
 
     /// Asks for one of these passkeys, or for any that is ours: then nothing tells who has one (ASVS 6.3.8).
@@ -249,6 +251,7 @@ fn context(purpose: Purpose, browser: &str) -> String {
         Purpose::SignIn => format!("passkey sign-in {browser}"),
         Purpose::SecondStep(sign_in) => format!("passkey second {sign_in} {browser}"),
         Purpose::Add(user) => format!("passkey add {user} {browser}"),
+        Purpose::AddFirst(sign_in) => format!("passkey first {sign_in} {browser}"),
     }
 }
 
@@ -282,8 +285,9 @@ mod tests {
             Purpose::SecondStep(SignInId::new(other)),
             Purpose::Add(UserId::new(one)),
             Purpose::Add(UserId::new(other)),
+            Purpose::AddFirst(SignInId::new(one)),
         ];
         let contexts = purposes.iter().flat_map(|purpose| ["a", "b"].map(|browser| context(*purpose, browser)));
-        assert_eq!(contexts.collect::<std::collections::BTreeSet<_>>().len(), 10);
+        assert_eq!(contexts.collect::<std::collections::BTreeSet<_>>().len(), 12);
     }
 }

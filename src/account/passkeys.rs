@@ -19,6 +19,8 @@ pub struct NewPasskey<'a> {
     pub browser: &'a str,
     /// What they call it, or else what it will be called.
     pub name: &'a str,
+    /// The sign-in that waits until they have one.
+    pub waits: Option<SignInId>,
 }
 
 /// What came of it.
@@ -55,13 +57,25 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Option<Ceremony>, Fault> {
         let known = self.store.passkeys_of(user.id).await?;
-        self.ask_to_create(user, &known, browser, now)
+        self.ask_to_create(user, &known, (Purpose::Add(user.id), browser), now)
+    }
+
+    /// The first passkey of whoever has nothing beside their password, and needs it to go on: they show it next. `None`
+    /// when their sign-in has expired, was finished, or was tried too often.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn add_first_passkey(&self, new: NewPasskey<'_>, now: Timestamp) -> Result<Option<Added>, Fault> {
+        let Some(sign_in) = new.waits else { return Ok(None) };
+        let Some(step) = self.store.try_sign_in(sign_in, new.browser, now).await? else { return Ok(None) };
+        let Some(user) = self.store.user(step.user).await? else { return Ok(None) };
+        self.add_passkey(&user, new, now).await.map(Some)
     }
 
     /// # Errors
     /// When the database is away.
     pub async fn add_passkey(&self, user: &User, new: NewPasskey<'_>, now: Timestamp) -> Result<Added, Fault> {
-        let whose = (Purpose::Add(user.id), new.browser);
+        let whose = (new.waits.map_or(Purpose::Add(user.id), Purpose::AddFirst), new.browser);
         let Some(opened) = self.open::<PasskeyRegistration>(new.reply, whose, now) else { return Ok(Added::Refused) };
         let Some(state) = self.spend_challenge(opened, now).await? else { return Ok(Added::Refused) };
         let Some(created) = self.created(new.reply.answer, &state)? else { return Ok(Added::Refused) };
@@ -81,6 +95,10 @@ impl Accounts {
         }
         if !tx.create_passkey(&passkey).await? {
             return Ok(Added::Known);
+        }
+        // Who knows their password alone adds nothing to what they have.
+        if new.waits.is_some() && tx.count_factors(user.id).await? != 1 {
+            return Ok(Added::Refused);
         }
         let codes = self.first_recovery_codes(&mut tx, user.id, now).await?;
         self.tell_of(&mut tx, Some(user), Factors::PasskeyAdded, now).await?;
@@ -148,6 +166,16 @@ impl Accounts {
         let (passkey, id) = (passkey.id, session.id);
         tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %id, %passkey);
         Ok(SignIn::Done(Box::new(session)))
+    }
+
+    /// What the browser of somebody is asked who has given their password, and needs a first passkey.
+    pub(super) fn ask_for_first_passkey(
+        &self,
+        user: &User,
+        (sign_in, browser): (SignInId, &str),
+        now: Timestamp,
+    ) -> Result<Option<Ceremony>, Fault> {
+        self.ask_to_create(user, &[], (Purpose::AddFirst(sign_in), browser), now)
     }
 
     /// What the browser of somebody is asked who has given their password; `None` for whoever has no passkey.

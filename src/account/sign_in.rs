@@ -76,9 +76,10 @@ pub enum Shown<'a> {
 /// Who waits for their second step, and by what they can take it.
 pub struct Awaited {
     pub user: User,
-    /// Whoever has nothing yet sets up an app.
+    /// Whoever has nothing yet sets up an app, or adds a passkey.
     pub set_up: Option<SetUp>,
     pub has_app: bool,
+    /// The one to show; the one to add of whoever has nothing yet.
     pub passkey: Option<Ceremony>,
 }
 
@@ -257,8 +258,12 @@ impl Accounts {
         let Some(step) = self.store.sign_in(sign_in, browser, now).await? else { return Ok(None) };
         let Some(user) = self.store.user(step.user).await? else { return Ok(None) };
         let has_app = !self.factors(user.id, now).await?.is_empty();
-        let passkey = self.ask_for_own_passkey(user.id, (sign_in, browser), now).await?;
-        let set_up = if self.store.has_factors(user.id).await? { None } else { Some(self.set_up(&user, now).await?) };
+        let whose = (sign_in, browser);
+        let (set_up, passkey) = if self.store.has_factors(user.id).await? {
+            (None, self.ask_for_own_passkey(user.id, whose, now).await?)
+        } else {
+            (Some(self.set_up(&user, now).await?), self.ask_for_first_passkey(&user, whose, now)?)
+        };
         Ok(Some(Awaited { user, set_up, has_app, passkey }))
     }
 

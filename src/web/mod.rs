@@ -167,6 +167,7 @@ pub fn router(services: Services) -> Router {
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::answer))
         .route("/sign-in/passkey", post(pages::passkeys::sign_in))
         .route("/sign-in/second", get(pages::second::show).post(pages::second::answer))
+        .route("/sign-in/second/passkey", post(pages::passkeys::add_first))
         .route("/select-account", get(pages::select_account::show).post(pages::select_account::answer))
         .route("/consent", get(pages::consent::show).post(pages::consent::answer))
         .route("/device", get(pages::device::show).post(pages::device::enter))

@@ -1,18 +1,20 @@
-//! `/account/security/passkey`: adding, naming and removing passkeys; `POST /sign-in/passkey`: signing in with one.
+//! `/account/security/passkey`: adding, naming and removing passkeys; `POST /sign-in/passkey`: signing in with one;
+//! `POST /sign-in/second/passkey`: adding the first, to go on.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
-use super::second::CodesPage;
+use super::second::{self, CodesPage, Mistake};
 use super::security::{fresh, own_form, prove};
 use super::sign_in::{Form, Next, arrive, place, render, wait_words};
 use super::{Site, forged};
 use crate::account::ceremony::{Ceremony, Reply};
 use crate::account::passkeys::{Added, NewPasskey, PasskeyAttempt};
 use crate::account::sign_in::SignIn;
-use crate::types::{FactorId, Params, User};
+use crate::oauth::authorize::Step;
+use crate::types::{FactorId, Params, SignInId, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::oauth::authorize::Waiting;
@@ -25,6 +27,11 @@ type Page = Result<Response, PageError>;
 /// The same whatever was wrong with it (ASVS 6.3.8).
 pub(super) const NOT_RIGHT: &str =
     "That did not work: the passkey is not known here, or the page was open for too long. Try again.";
+
+const KNOWN: &str = "This passkey is added already. You can sign in with it.";
+
+const NOT_ADDED: &str =
+    "That did not work: your device did not make sure that it is you, or the page was open for too long. Try again.";
 
 #[derive(Template)]
 #[template(path = "add_passkey.html")]
@@ -69,22 +76,61 @@ pub async fn sign_in(
     let id = browser.open_id(&services).await?;
     let place = place(&services, &browser, &id, (&headers, &peer));
     let known = place.known.clone();
-    let reply = reply(&params).unwrap_or(Reply { state: "", answer: "" });
-    let form = |words: String| Form { passkey_error: Some(words), next, ..Form::default() };
-    match services.accounts.sign_in_by_passkey(PasskeyAttempt { reply, place }, cx.now).await? {
+    let reply = reply(&params).unwrap_or_default();
+    let (words, wait) = match services.accounts.sign_in_by_passkey(PasskeyAttempt { reply, place }, cx.now).await? {
         SignIn::Done(session) => {
             let to = arrive(&services, &mut browser, waiting.as_ref(), (&session, next)).await?;
-            Ok(known_browser::keep(&services, &known, session.user, respond::see_other(&to)))
+            return Ok(known_browser::keep(&services, &known, session.user, respond::see_other(&to)));
         }
-        SignIn::Throttled(at) => {
-            let wait = at.since(cx.now);
-            let page = render(&services, &mut browser, waiting.as_ref(), form(wait_words(wait))).await?;
-            Ok(respond::throttled(page, wait))
-        }
-        SignIn::Wrong | SignIn::Second(_) | SignIn::Busy => {
-            render(&services, &mut browser, waiting.as_ref(), form(NOT_RIGHT.to_owned())).await
-        }
+        SignIn::Throttled(at) => (wait_words(at.since(cx.now)), Some(at.since(cx.now))),
+        SignIn::Wrong | SignIn::Second(_) | SignIn::Busy => (NOT_RIGHT.to_owned(), None),
+    };
+    // Who is there has to prove it again.
+    let again = match &waiting {
+        Some(waiting) => match waiting.next(&cx, &browser).await? {
+            Step::NeedSignIn(need) => need.again,
+            _ => None,
+        },
+        None => services.accounts.signed_in(browser.session(), cx.now).await?.map(|(_, user)| user),
+    };
+    let (locked, username) = (again.is_some(), again.map(|user| user.username).unwrap_or_default());
+    let form = Form { username, locked, passkey_error: Some(words), next, ..Form::default() };
+    let page = render(&services, &mut browser, waiting.as_ref(), form).await?;
+    Ok(match wait {
+        Some(wait) => respond::throttled(page, wait),
+        None => page,
+    })
+}
+
+pub async fn add_first(
+    State(services): State<Shared>,
+    headers: HeaderMap,
+    mut browser: Browser,
+    PageForm(params): PageForm,
+) -> Page {
+    if !browser.sent(params.get("csrf")) {
+        return Err(forged());
     }
+    let waiting = second::waiting(&services, &browser, &params).await?;
+    let next = Next::of(&params);
+    let Some(sign_in) = params.get("sign_in").and_then(SignInId::parse) else {
+        return Ok(second::again(&services, waiting.as_ref(), next));
+    };
+    let id = browser.open_id(&services).await?;
+    let (reply, name) = (reply(&params).unwrap_or_default(), device::name(&headers));
+    let new = NewPasskey { reply, browser: &id, name: &name, waits: Some(sign_in) };
+    let words = match services.accounts.add_first_passkey(new, services.clock.now()).await? {
+        None => return Ok(second::again(&services, waiting.as_ref(), next)),
+        Some(Added::Done(codes)) => {
+            // There they show it.
+            let go_on = services.path(&second::page(sign_in, waiting.as_ref(), next));
+            return Ok(CodesPage::response(&services, &codes, go_on));
+        }
+        Some(Added::Known) => KNOWN,
+        Some(Added::Refused) => NOT_ADDED,
+    };
+    let mistake = Mistake { of_passkey: true, words: words.to_owned() };
+    second::render(&services, &mut browser, (sign_in, waiting.as_ref(), next), Some(mistake)).await
 }
 
 pub async fn begin(State(services): State<Shared>, headers: HeaderMap, mut browser: Browser) -> Page {
@@ -96,16 +142,13 @@ pub async fn add(State(services): State<Shared>, mut browser: Browser, PageForm(
     let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
     let name = params.get("name").unwrap_or_default();
     let id = browser.open_id(&services).await?;
-    let reply = reply(&params).unwrap_or(Reply { state: "", answer: "" });
-    let new = NewPasskey { reply, browser: &id, name };
+    let new = NewPasskey { reply: reply(&params).unwrap_or_default(), browser: &id, name, waits: None };
     let done = services.path("/account/security?done=passkey");
     let error = match services.accounts.add_passkey(&user, new, services.clock.now()).await? {
         Added::Done(codes) if codes.is_empty() => return Ok(respond::see_other(&done)),
         Added::Done(codes) => return Ok(CodesPage::response(&services, &codes, done)),
-        Added::Known => "This passkey is added already. You can sign in with it.",
-        Added::Refused => {
-            "That did not work: your device did not make sure that it is you, or the page was open for too long. Try again."
-        }
+        Added::Known => KNOWN,
+        Added::Refused => NOT_ADDED,
     };
     add_page(&services, &mut browser, (&user, name.to_owned()), Some(error)).await
 }

@@ -40,7 +40,9 @@ struct SecondPage {
     /// Where they have nothing yet.
     set_up: Option<SetUpView>,
     has_app: bool,
+    /// The one to show; the one to add of whoever has nothing yet.
     passkey: Option<Ceremony>,
+    shows_passkey: bool,
     /// What is typed.
     label: &'static str,
     error: Option<String>,
@@ -48,9 +50,9 @@ struct SecondPage {
 }
 
 /// What was wrong with what was shown.
-struct Mistake {
-    of_passkey: bool,
-    words: String,
+pub(super) struct Mistake {
+    pub of_passkey: bool,
+    pub words: String,
 }
 
 /// Recovery codes, shown this once, and where its reader goes on.
@@ -160,7 +162,7 @@ pub async fn answer(
 }
 
 /// The password comes first again.
-fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response {
+pub(super) fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response {
     let page = match (waiting, next.field()) {
         (Some(waiting), _) => waiting.resume_at(),
         (None, Some((name, value))) => format!("/sign-in?{name}={value}"),
@@ -169,14 +171,18 @@ fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response
     respond::see_other(&services.path(&page))
 }
 
-async fn waiting(services: &Services, browser: &Browser, params: &Params) -> Result<Option<Waiting>, PageError> {
+pub(super) async fn waiting(
+    services: &Services,
+    browser: &Browser,
+    params: &Params,
+) -> Result<Option<Waiting>, PageError> {
     match params.get("request") {
         Some(_) => Ok(Some(Waiting::load(services, &services.context(), browser, params).await?)),
         None => Ok(None),
     }
 }
 
-async fn render(
+pub(super) async fn render(
     services: &Services,
     browser: &mut Browser,
     (sign_in, waiting, next): (SignInId, Option<&Waiting>, Next),
@@ -194,7 +200,7 @@ async fn render(
         (None, true, Some(_)) => ("Show that it is you", "Code of your app"),
         (None, false, _) => ("Show that it is you", "Recovery code"),
     };
-    let script = passkey.is_some();
+    let (script, shows_passkey) = (passkey.is_some(), passkey.is_some() && set_up.is_none());
     let status = if mistake.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = SecondPage {
         site: Site::of(services),
@@ -208,6 +214,7 @@ async fn render(
         set_up: set_up.as_ref().map(SetUpView::of).transpose()?,
         has_app,
         passkey,
+        shows_passkey,
         label,
         error: mistake.as_ref().filter(|mistake| !mistake.of_passkey).map(|mistake| mistake.words.clone()),
         passkey_error: mistake.filter(|mistake| mistake.of_passkey).map(|mistake| mistake.words),

@@ -259,8 +259,10 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
 }
 
 pub(super) async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
-    let id = browser.open_id(services).await?;
-    let passkey = services.accounts.ask_for_any_passkey(&id, services.clock.now())?;
+    let csrf = browser.csrf(services).await?;
+    // By now it has one.
+    let id = browser.id().unwrap_or_default();
+    let passkey = services.accounts.ask_for_any_passkey(id, services.clock.now())?;
     let script = passkey.is_some();
     let status = if form.error.is_some() || form.passkey_error.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY
@@ -271,7 +273,7 @@ pub(super) async fn render(services: &Services, browser: &mut Browser, waiting: 
     let image = waiting.zip(client.as_mut()).and_then(|(waiting, client)| client.show_logo(&waiting.validated.client));
     let page = SignInPage {
         site: Site::of(services),
-        csrf: browser.csrf(services).await?,
+        csrf,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
         next: form.next,
         client,

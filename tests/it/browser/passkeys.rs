@@ -231,3 +231,22 @@ async fn a_browser_without_passkeys_shows_nothing_of_them() {
     browser.press(".foot a").await;
     browser.arrives_at("How you sign in").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_needs_a_second_factor_adds_a_passkey_on_the_way_in() {
+    let app = TestApp::with(Engine::Sqlite, "[second_factor]\npolicy = \"required\"").await;
+    app.user(NAME).await;
+    let browser = Browser::open().await;
+    browser.plug_in(true).await;
+    browser.goto(&format!("{}/sign-in", app.url)).await.unwrap();
+    browser.sign_in(NAME, WORD).await;
+    browser.arrives_at("Set up an authenticator app").await;
+    browser.picture("second-step-set-up").await;
+    browser.press("#passkey button").await;
+    browser.arrives_at("Keep these recovery codes").await;
+    browser.press(".actions a").await;
+    browser.arrives_at("Show that it is you").await;
+    browser.press("#passkey button").await;
+    browser.arrives_at("ada Lovelace").await;
+    browser.has_no_complaints().await;
+}

@@ -23,6 +23,7 @@ each_database!(
     a_passkey_that_was_removed_opens_nothing,
     a_recovery_code_is_as_good_as_a_passkey_once,
     the_last_one_stays_where_everybody_needs_one,
+    whoever_needs_one_adds_it_on_the_way_in_and_shows_it,
     nothing_that_is_kept_makes_an_answer,
 );
 
@@ -244,6 +245,41 @@ async fn the_last_one_stays_where_everybody_needs_one(app: TestApp) {
     let other = strict.person();
     let page = other.sign_in_to_account("ada").await;
     assert!(is_asked(&page) && other.shows_second(&page, &mut device).await.url.ends_with("/account"));
+}
+
+async fn whoever_needs_one_adds_it_on_the_way_in_and_shows_it(app: TestApp) {
+    let strict = app.another("[second_factor]\npolicy = \"required\"").await;
+    strict.user("ada").await;
+    let person = strict.person();
+    let page = person.sign_in_to_account("ada").await;
+    assert!(page.body.contains("Add a passkey instead"), "{}", page.body);
+    let adds = async |person: &Person, page: &Page, device: &mut Authenticator| {
+        let answer = device.create(&Asked::on(page));
+        person.sends_to("/sign-in/second/passkey", page, &answer).await
+    };
+    let careless = &mut Authenticator { verified: false, ..Authenticator::at(&strict) };
+    let page = adds(&person, &page, careless).await;
+    assert_eq!((page.status.as_u16(), strict.count("passkeys").await), (422, 0), "{page:?}");
+    // One that was asked for the account page is another thing, and so is one of another browser.
+    let other = strict.person();
+    let theirs = other.sign_in_to_account("ada").await;
+    let mut device = Authenticator::at(&strict);
+    let answer = device.create(&Asked::on(&theirs));
+    assert_eq!(person.sends_to("/sign-in/second/passkey", &theirs, &answer).await.status, 403);
+    let added = adds(&person, &page, &mut device).await;
+    assert_eq!((added.status.as_u16(), codes(&added).len()), (200, 10), "{added:?}");
+    // It was added, and nobody has shown it yet.
+    assert!(!person.is_signed_in().await);
+    let go_on = added.body.split("primary\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let page = person.get(go_on).await;
+    assert!(is_asked(&page), "{page:?}");
+    assert!(person.shows_second(&page, &mut device).await.url.ends_with("/account"));
+
+    // Whoever else had got as far with the password adds nothing to it, and needs that one.
+    let second = adds(&other, &theirs, &mut Authenticator::at(&strict)).await;
+    assert!(second.status == 422 && is_asked(&second), "{second:?}");
+    assert_eq!((strict.count("passkeys").await, strict.count("recovery_codes").await), (1, 10));
+    assert_eq!(other.post("/sign-in/second/passkey", &[("csrf", "x")]).await.status, 403);
 }
 
 async fn nothing_that_is_kept_makes_an_answer(app: TestApp) {

@@ -58,7 +58,7 @@ impl Person {
         self.sends_to("/sign-in/second", page, &answer).await
     }
 
-    async fn sends_to(&self, path: &str, page: &Page, answer: &str) -> Page {
+    pub async fn sends_to(&self, path: &str, page: &Page, answer: &str) -> Page {
         let own = ["csrf", "challenge", "sign_in", "request", "next"].map(|name| (name, page.hidden(name)));
         let mut fields: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         fields.retain(|(_, value)| !value.is_empty());
@@ -377,6 +377,8 @@ async fn an_application_that_wants_two_factors_is_content_with_a_passkey(app: Te
     app.clock.advance(Duration::from_secs(60));
     let page = rp.authorize(&person, &pkce, &[("max_age", "30")]).await;
     assert!(page.asks_to_sign_in() && page.body.contains("readonly"), "{page:?}");
+    let page = person.shows(&page, &mut Authenticator { forges: true, ..device.clone() }).await;
+    assert!(page.status == 422 && page.body.contains("readonly") && page.username() == "ada", "{page:?}");
     let renewed = rp.redeem(&person.shows(&page, &mut device).await.code(), &pkce).await.expect_tokens();
     let [before, after] = [&tokens, &renewed].map(|tokens| decode(tokens.id_token()).1);
     assert_eq!((&after["sid"], &after["auth_time"]), (&before["sid"], &json!(app.clock.now().secs())));
