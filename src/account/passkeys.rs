@@ -150,7 +150,7 @@ impl Accounts {
         else {
             return Ok(refused(Some(user)));
         };
-        let present = self.present(place, now).await?;
+        let present = self.present(place, user, now).await?;
         let owner = if self.is_news(place, user) { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user).await? == Stored::Conflict || !tx.use_passkey(passkey.id, counter, now).await? {

@@ -14,7 +14,7 @@ use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Digest, random};
 use crate::outgoing::mail;
 use crate::store::{Message, Purpose, Stored};
-use crate::types::{Authentication, Fault, RequestId, Timestamp, User, UserId};
+use crate::types::{Authentication, Fault, Memberships, RequestId, Timestamp, User, UserId};
 
 /// A link that would work.
 pub struct Invited {
@@ -140,6 +140,7 @@ impl Accounts {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            memberships: Memberships::default(),
         };
         if let Err(problem) = self.rules.check(&new.password, &names::context_of(&user)) {
             return Ok(SignedUp::Weak(problem));
@@ -148,7 +149,6 @@ impl Accounts {
             Ok(hash) => hash,
             Err(Busy) => return Ok(SignedUp::Busy),
         };
-        let present = self.present(&new.place, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.spend_link(Purpose::SignUp, link, now).await?.is_none() {
             return Ok(SignedUp::Gone);
@@ -162,7 +162,7 @@ impl Accounts {
             tx.create_sign_in(&step).await?;
             SignIn::Second(step.id)
         } else {
-            let session = self.open_session(&mut tx, (user.id, proved), (present, &new.place), now).await?;
+            let session = self.open_session(&mut tx, (user.id, proved), (None, &new.place), now).await?;
             SignIn::Done(Box::new(session))
         };
         tx.commit().await?;

@@ -34,7 +34,7 @@ pub struct Place<'a> {
     /// Kind of browser and machine, in words.
     pub device: String,
     /// Who is signed in there already.
-    pub current: Option<SessionId>,
+    pub sessions: Vec<SessionId>,
     /// Where the attempt comes from.
     pub address: Option<IpAddr>,
     /// Who has signed in with this browser before.
@@ -151,7 +151,7 @@ impl Accounts {
     async fn first_step(&self, user: &User, proof: Proof, place: &Place<'_>, now: Timestamp) -> Result<SignIn, Fault> {
         let proved = Authentication::by_password(now);
         let is_asked = self.config.second_factor.policy == Policy::Required || self.store.has_factors(user.id).await?;
-        let present = self.present(place, now).await?;
+        let present = self.present(place, user.id, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_password(user.id, &proof.hash, &proof.kept).await? == Stored::Conflict {
             tracing::warn!(target: "audit", event = "sign_in", outcome = "refused", user = ?Some(user.id));
@@ -216,7 +216,7 @@ impl Accounts {
                 Some(session) => Some(session),
                 None => return Ok(SecondStep::Gone),
             },
-            None => self.present(place, now).await?,
+            None => self.present(place, user, now).await?,
         };
         let judged = match attempt.shown {
             Shown::Code(code) => self.judge(user, code, now).await?,
@@ -274,12 +274,19 @@ impl Accounts {
         mail.is_on() && mail.new_devices && place.known.of(Some(user)).is_none()
     }
 
-    /// Who is signed in where somebody signs in.
-    pub(super) async fn present(&self, place: &Place<'_>, now: Timestamp) -> Result<Option<Session>, Fault> {
-        match place.current {
-            Some(id) => self.store.session(id, now).await,
-            None => Ok(None),
+    /// The session that somebody has already where they sign in.
+    pub(super) async fn present(
+        &self,
+        place: &Place<'_>,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Session>, Fault> {
+        for id in &place.sessions {
+            if let Some(session) = self.store.session(*id, now).await?.filter(|session| session.user == user) {
+                return Ok(Some(session));
+            }
         }
+        Ok(None)
     }
 
     /// The session of whoever has proved who they are: the present one of the same person, renewed, or a new one.
@@ -290,16 +297,11 @@ impl Accounts {
         (present, place): (Option<Session>, &Place<'_>),
         now: Timestamp,
     ) -> Result<Session, Fault> {
+        // The same person again: the session goes on, and so do the tokens that hang on it.
         let renewed = match present {
-            // The same person again: the session goes on, and so do the tokens that hang on it.
-            Some(session) if session.user == user => {
+            Some(session) => {
                 let renewed = self.renewed(session, (proved.clone(), place), now);
                 tx.renew_session(&renewed).await?.then_some(renewed)
-            }
-            // Somebody else: whoever was there is signed out.
-            Some(other) => {
-                tx.end_session(other.id, Ending::SignOut, now).await?;
-                None
             }
             None => None,
         };

@@ -15,7 +15,7 @@ use crate::crypto::{Random, random, sha256};
 use crate::demo::{self, Demo, SCOPES};
 use crate::store::Store;
 use crate::telemetry;
-use crate::types::{Client, ClientId, Fault, User, UserId};
+use crate::types::{Client, ClientId, Fault, Memberships, User, UserId};
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -85,6 +85,7 @@ fn configure(overrides: &Overrides) -> anyhow::Result<Config> {
     let words = ScopeWords {
         title: "Read your notes".to_owned(),
         detail: Some("Those that the example application shows".to_owned()),
+        groups: Vec::new(),
     };
     config.scopes.0.entry("notes:read".to_owned()).or_insert(words);
     if overrides.config_file.is_none() {
@@ -207,6 +208,7 @@ async fn user(store: &Store, ambient: &Ambient, hash: &str) -> Result<(), Fault>
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            memberships: Memberships::default(),
         };
         tx.insert_user(&user, Some(hash)).await?;
     }

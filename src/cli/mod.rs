@@ -8,6 +8,7 @@ pub mod authorization_type;
 pub mod client;
 pub mod demo;
 pub mod doctor;
+mod group;
 mod input;
 pub mod keys;
 pub mod mail;
@@ -16,6 +17,7 @@ mod output;
 pub mod registration_token;
 pub mod resource;
 pub mod serve;
+mod token;
 pub mod user;
 
 use std::ffi::OsString;
@@ -77,6 +79,12 @@ enum Command {
     /// Create and manage users.
     #[command(subcommand, arg_required_else_help = true)]
     User(user::Command),
+    /// Create groups of people, and say who is in them.
+    #[command(subcommand, arg_required_else_help = true)]
+    Group(group::Command),
+    /// Make API keys for clients; list and revoke these and people's personal access tokens.
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::Command),
     /// Make and revoke the tokens with which clients may register themselves.
     #[command(subcommand, arg_required_else_help = true)]
     RegistrationToken(registration_token::Command),
@@ -136,6 +144,8 @@ async fn dispatch(Cli { place, command }: Cli) -> anyhow::Result<String> {
         Command::Migrate => migrate::run(&overrides).await,
         Command::Client(command) => client::run(command, &overrides).await,
         Command::User(command) => user::run(command, &overrides).await,
+        Command::Group(command) => group::run(command, &overrides).await,
+        Command::Token(command) => token::run(command, &overrides).await,
         Command::RegistrationToken(command) => registration_token::run(command, &overrides).await,
         Command::Resource(command) => resource::run(command, &overrides).await,
         Command::AuthorizationType(command) => authorization_type::run(command, &overrides).await,

@@ -12,6 +12,7 @@ pub mod dpop;
 mod duration;
 pub mod error;
 pub mod feed;
+pub mod groups;
 pub mod issuer;
 pub mod keys;
 mod layers;
@@ -20,6 +21,7 @@ pub mod mail;
 pub mod outgoing;
 pub mod overrides;
 pub mod password;
+pub mod personal_tokens;
 mod reader;
 pub mod refresh;
 pub mod registration;
@@ -48,6 +50,7 @@ pub use device::Device;
 pub use dpop::Dpop;
 pub use error::{ConfigError, Problem, Source};
 pub use feed::Feed;
+pub use groups::{Groups, ToldGroups};
 pub use issuer::Issuer;
 pub use keys::Keys;
 pub use log::{Log, LogFormat};
@@ -55,6 +58,7 @@ pub use mail::Mail;
 pub use outgoing::Outgoing;
 pub use overrides::Overrides;
 pub use password::Password;
+pub use personal_tokens::PersonalTokens;
 pub use refresh::Refresh;
 pub use registration::Registration;
 pub use scopes::{ScopeWords, Scopes};
@@ -84,10 +88,12 @@ pub struct Config {
     pub authorization: Authorization,
     pub device: Device,
     pub scopes: Scopes,
+    pub groups: Groups,
     pub session: Session,
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub personal_tokens: PersonalTokens,
     pub keys: Keys,
     pub security: Security,
     pub feed: Feed,
@@ -156,10 +162,12 @@ impl Config {
             authorization: reader.section("authorization"),
             device: reader.section("device"),
             scopes: reader.section("scopes"),
+            groups: reader.section("groups"),
             session: reader.section("session"),
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),
             security: reader.section("security"),
             feed: reader.section("feed"),

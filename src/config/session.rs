@@ -19,6 +19,8 @@ pub struct Session {
     /// How long after proving who they are somebody may change what proves it (ASVS 7.5.1).
     #[serde(deserialize_with = "duration::deserialize")]
     pub fresh_for: Duration,
+    /// How many people can be signed in in one browser at the same time.
+    pub accounts_per_browser: usize,
 }
 
 impl Default for Session {
@@ -27,6 +29,7 @@ impl Default for Session {
             idle_lifetime: duration::days(1),
             absolute_lifetime: duration::days(14),
             fresh_for: Duration::from_mins(10),
+            accounts_per_browser: 5,
         }
     }
 }
@@ -36,6 +39,7 @@ impl Section for Session {
         let lifetimes = Duration::from_mins(1)..=duration::days(365);
         found.duration("idle_lifetime", self.idle_lifetime, lifetimes.clone());
         found.duration("absolute_lifetime", self.absolute_lifetime, lifetimes);
+        found.number("accounts_per_browser", self.accounts_per_browser, 1..=20);
         found.duration("fresh_for", self.fresh_for, Duration::from_mins(1)..=duration::days(1));
         if self.idle_lifetime > self.absolute_lifetime {
             found.refuse("idle_lifetime", "must not be longer than session.absolute_lifetime");

@@ -57,6 +57,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("authorization", section::keys_of::<Authorization>());
     check("device", section::keys_of::<Device>());
     check("scopes", section::keys_of::<Scopes>());
+    check("groups", section::keys_of::<Groups>());
     check("session", section::keys_of::<Session>());
     check("second_factor", section::keys_of::<SecondFactor>());
     check("throttle", section::keys_of::<Throttle>());
@@ -65,6 +66,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("feed", section::keys_of::<Feed>());
     check("client_authentication", section::keys_of::<ClientAuthentication>());
     check("outgoing", section::keys_of::<Outgoing>());
+    check("personal_tokens", section::keys_of::<PersonalTokens>());
     check("sign_up", section::keys_of::<SignUp>());
     check("mail", section::keys_of::<Mail>());
     check("log", section::keys_of::<Log>());
@@ -279,6 +281,9 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[about]\nterms = \"terms.html\"", ":2: about.terms: must be the URL of a page"),
         ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),
+        ("[personal_tokens]\nscope = \"a openid\"", ":2: personal_tokens.scope: must not have openid"),
+        ("[personal_tokens]\nmax_lifetime = \"1m\"", ":2: personal_tokens.max_lifetime: must be between"),
+        ("[personal_tokens]\nmost = 0", ":2: personal_tokens.most: must be between"),
         ("[sign_up]\nmode = \"open\"", ":2: sign_up.mode: needs mail.transport"),
         ("[mail]\ntransport = \"smtp\"\nfrom = \"a@example.org\"", ": mail.host: must name"),
         ("[mail]\ntransport = \"console\"", ": mail.from: must be set where"),
@@ -325,6 +330,9 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[scopes.\"a.b\"]\ntitel = \"x\"", ":1: scopes.\"a.b\": unknown field `titel`"),
         ("[scopes.a]\ndetail = \"x\"", ":1: scopes.a: missing field `title`"),
         ("[scopes.a]\ntitle = \"\"", ":1: scopes.a: title must have"),
+        ("[scopes.profile]\ntitle = \"x\"\ngroups = [\"staff\"]", ":1: scopes.profile: groups cannot stand here"),
+        ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", ":1: scopes.a: the name of a group has 1 to 128"),
+        ("[groups.web]\nprefixes = [\"\"]", ":1: groups.web: prefixes has an empty one"),
         ("[scopes]\na = \"x\"", ":2: scopes.a: invalid type: string \"x\""),
         ("[session]\nidle_lifetime = \"15d\"", ":2: session.idle_lifetime: must not be longer than"),
         ("[session]\nabsolute_lifetime = \"9999y\"", ":2: session.absolute_lifetime: must be between"),

@@ -21,6 +21,7 @@
 //!
 //! Time, issuer and audience are not judged here: whoever asks for claims knows what they must be.
 
+pub mod api_token;
 pub mod certificate;
 pub mod foreign;
 pub mod hash;

@@ -11,11 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::error::{OAuthError, unauthorized_client};
-use super::scope::{OFFLINE_ACCESS, requested, still_registered};
+use super::scope::{OFFLINE_ACCESS, for_user, requested, still_registered};
 use super::{Context, Error, details};
 use crate::crypto::{Digest, Random, hash, random};
 use crate::store::{Decision, DeviceRequest, NewDevice, NewGrant};
-use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session, Terms};
+use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session, Terms, UserId};
 
 /// RFC 8628 §6.1: no vowels, so no words; no digits, so none that looks like a letter.
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -192,6 +192,8 @@ pub struct Question {
     pub request: DeviceRequest,
     pub client: Arc<Client>,
     browser: String,
+    /// Nothing of what is asked for can be given to who is asked.
+    pub barred: bool,
 }
 
 /// The question that waits in a browser, its client checked anew.
@@ -205,10 +207,24 @@ pub async fn question(cx: &Context, id: GrantId, browser: &str) -> Result<Option
         return Ok(None);
     };
     request.scope = still_registered(&client, &request.scope);
-    Ok(Some(Question { request, client, browser: browser.to_owned() }))
+    Ok(Some(Question { request, client, browser: browser.to_owned(), barred: false }))
+}
+
+impl Question {
+    /// The question as it is put to somebody: of the scope, what they can be given.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn to(mut self, cx: &Context, user: UserId) -> Result<Self, Fault> {
+        let scope = for_user(cx, user, self.request.scope.clone()).await?;
+        self.barred = scope.is_empty() && !self.request.scope.is_empty() && self.request.details.is_empty();
+        self.request.scope = scope;
+        Ok(self)
+    }
 }
 
 /// The person allows it: decision, consent and grant are one commit. `false` if it was decided before, or has expired.
+/// The question is the one that was put to them.
 ///
 /// # Errors
 /// When the database is away.

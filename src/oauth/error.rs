@@ -80,6 +80,8 @@ error_codes! {
     /// OpenID Connect Core §3.1.2.6
     LoginRequired => ("login_required", BAD_REQUEST, login_required);
     /// OpenID Connect Core §3.1.2.6
+    AccountSelectionRequired => ("account_selection_required", BAD_REQUEST, account_selection_required);
+    /// OpenID Connect Core §3.1.2.6
     ConsentRequired => ("consent_required", BAD_REQUEST, consent_required);
     /// OpenID Connect Core §3.1.2.6
     InteractionRequired => ("interaction_required", BAD_REQUEST, interaction_required);

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Map;
 
+use super::api_token::{self, ApiTokenClaims};
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
 use super::issue::{self, refresh_token};
 use super::{Context, Error, details, encryption, profile};
 use crate::crypto::{TokenType, jwt};
-use crate::types::{AuthorizationDetails, Client, ClientId, Fault, Params, SenderKey};
+use crate::types::{Audience, AuthorizationDetails, Client, ClientId, Fault, Params, SenderKey};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Introspection {
     Access(Box<ActiveAccess>),
+    ApiToken(Box<ActiveApiToken>),
     Refresh(Box<ActiveRefresh>),
     Inactive { active: False },
 }
@@ -30,6 +32,14 @@ pub struct ActiveAccess {
     token_type: &'static str,
     #[serde(flatten)]
     claims: Arc<AccessClaims>,
+}
+
+#[derive(Serialize)]
+pub struct ActiveApiToken {
+    active: True,
+    token_type: &'static str,
+    #[serde(flatten)]
+    claims: ApiTokenClaims,
 }
 
 #[derive(Serialize)]
@@ -69,9 +79,9 @@ impl Serialize for False {
 
 /// Whether a token is meant for this resource server: for a resource of its own, or for the issuer alone, which stands
 /// for all that have none.
-fn is_for(cx: &Context, caller: &Client, claims: &AccessClaims) -> bool {
+fn is_for(cx: &Context, caller: &Client, audience: &Audience) -> bool {
     caller.metadata.resource_server
-        && (claims.aud.is_only(cx.issuer()) || caller.metadata.resources.iter().any(|own| claims.aud.contains(own)))
+        && (audience.is_only(cx.issuer()) || caller.metadata.resources.iter().any(|own| audience.contains(own)))
 }
 
 /// Tells an authenticated client of a token: a resource server of the access tokens that are meant for it, any other
@@ -84,7 +94,7 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
     let token = params.get("token").ok_or_else(|| invalid_request("token is missing"))?;
 
     if let Some(mut claims) = access_token::verify(cx, token) {
-        let may_see = claims.client_id == caller.id || is_for(cx, caller, &claims);
+        let may_see = claims.client_id == caller.id || is_for(cx, caller, &claims.aud);
         cx.store.ensure_fresh().await?;
         if !may_see {
             tracing::debug!(client = %caller.id, aud = ?claims.aud, "inactive: the token is not meant for its reader");
@@ -127,8 +137,22 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             exp: claims.exp,
         })));
     }
-    tracing::debug!(client = %caller.id, "inactive: expired, or no token of this server");
-    Ok(INACTIVE)
+    of_api_token(cx, caller, token).await
+}
+
+/// The same of a personal access token, or an API key.
+async fn of_api_token(cx: &Context, caller: &Client, token: &str) -> Result<Introspection, Error> {
+    let Some((hash, token)) = api_token::find(cx, token).await? else {
+        tracing::debug!(client = %caller.id, "inactive: expired, or no token of this server");
+        return Ok(INACTIVE);
+    };
+    if token.holder.client() != Some(&caller.id) && !is_for(cx, caller, &token.audience) {
+        tracing::debug!(client = %caller.id, aud = ?token.audience, "inactive: the token is not meant for its reader");
+        return Ok(INACTIVE);
+    }
+    let Some(claims) = api_token::claims(cx, &token).await? else { return Ok(INACTIVE) };
+    cx.store.use_api_token(hash, &token, cx.now);
+    Ok(Introspection::ApiToken(Box::new(ActiveApiToken { active: True, token_type: issue::token_type(None), claims })))
 }
 
 /// The claims of an answer in a JWT (RFC 9701 §5). `sub` and `exp` of the token stand inside: outside they would make an

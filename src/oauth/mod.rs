@@ -35,6 +35,7 @@
 //! | OpenID Connect RP-Initiated Logout | `logout/` |
 //! | OpenID Connect Back-Channel Logout, Front-Channel Logout | `logout/back_channel`, `logout/front_channel` |
 
+pub mod api_token;
 pub mod authorize;
 pub mod client_auth;
 pub mod client_documents;

@@ -2,11 +2,11 @@
 
 use super::error::{OAuthError, invalid_request};
 use super::issue::{access_token, refresh_token};
-use super::{Context, Error};
-use crate::store::Reason;
+use super::{Context, Error, api_token};
+use crate::store::{Reason, Stored};
 use crate::types::{Client, Params};
 
-/// Revokes a token of the client's own: an access token alone, or with a refresh token its whole grant.
+/// Revokes a token of the client's own: an access token or an API key alone, or with a refresh token its whole grant.
 ///
 /// A token that is unknown, expired or already dead is a success (RFC 7009 §2.2).
 ///
@@ -36,6 +36,16 @@ pub async fn revoke(cx: &Context, client: &Client, params: &Params) -> Result<()
         // RFC 7009 §2.1: the access tokens "based on the same authorization grant" go with it.
         cx.store.revoke_grant(claims.grant, Reason::ByClient, cx.now).await?;
         tracing::info!(target: "audit", event = "grant_revoked", client = %client.id, grant = %claims.grant);
+    } else if let Some((_, key)) = api_token::find(cx, token).await? {
+        if key.holder.client() != Some(&client.id) {
+            return Err(not_yours().into());
+        }
+        let mut tx = cx.store.begin().await?;
+        let ended = tx.delete_api_token(key.id, Some(&key.holder), cx.now).await? == Stored::Stored;
+        tx.commit().await?;
+        if ended {
+            tracing::info!(target: "audit", event = "api_token_ended", by = "client", client = %client.id, token = %key.id);
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::error::{OAuthError, invalid_scope};
 use super::{Context, engine};
-use crate::types::{Client, Scope};
+use crate::types::{Client, Fault, Scope, User, UserId};
 
 /// The OpenID Connect request marker (OpenID Connect Core §3.1.2.1).
 pub const OPENID: &str = "openid";
@@ -40,7 +40,32 @@ pub fn requested(cx: &Context, client: &Client, asked: Option<&str>) -> Result<S
 /// What is left of a granted scope in new tokens: what the client is registered for by now (ASVS 10.4.11). The grant
 /// keeps what was granted, so that it comes back with the registration.
 pub fn still_registered(client: &Client, granted: &Scope) -> Scope {
-    Scope::from_tokens(granted.tokens().filter(|token| client.metadata.scope.contains(token)))
+    granted.intersection(&client.metadata.scope)
+}
+
+/// What of a scope somebody may get, or a client for itself, which is in no group. The groups of the store count, and what
+/// a claim says does not: they alone are changed together with the feed that ends the tokens.
+pub fn allowed(cx: &Context, user: Option<&User>, scope: Scope) -> Scope {
+    let scopes = &cx.config.scopes;
+    // Costs nothing where nothing is guarded.
+    if !scopes.guard(&scope) {
+        return scope;
+    }
+    scopes.allowed_in(user.map_or(&[], |user| &user.memberships.groups), &scope)
+}
+
+/// The same by their id.
+///
+/// # Errors
+/// When the database is away.
+pub async fn for_user(cx: &Context, user: UserId, scope: Scope) -> Result<Scope, Fault> {
+    let user = if cx.config.scopes.guard(&scope) { cx.store.user(user).await? } else { None };
+    Ok(allowed(cx, user.as_ref(), scope))
+}
+
+/// Somebody with the groups that these may be told of: a client, and the places of a token.
+pub fn seen_by<'a>(cx: &Context, readers: impl IntoIterator<Item = &'a str> + Clone, user: User) -> User {
+    user.with_groups(|group| cx.config.groups.may_be_told(readers.clone(), group))
 }
 
 fn default(cx: &Context, client: &Client) -> Scope {

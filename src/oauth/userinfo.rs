@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::{insufficient_scope, invalid_token};
 use super::issue::access_token;
-use super::scope::OPENID;
+use super::scope::{OPENID, seen_by};
 use super::sender::{self, Scheme, Sender};
 use super::{Context, Error, encryption};
 use crate::crypto::{TokenType, jwt};
@@ -43,6 +43,7 @@ pub async fn userinfo(cx: &Context, shown: &Shown<'_>) -> Result<UserInfo, Error
     }
     let Some(id) = claims.user(cx) else { return Err(gone().into()) };
     let user = cx.store.user(id).await?.filter(|user| user.disabled_at.is_none()).ok_or_else(gone)?;
+    let user = seen_by(cx, [claims.client_id.as_str()], user);
 
     let mut answer = user.claims_for(&claims.scope);
     // OpenID Connect Core §5.5

@@ -45,6 +45,8 @@ pub enum Change {
     UserDisabled(UserId),
     /// Tokens minted before this stay dead.
     UserEnabled(UserId),
+    /// Somebody is in a group no more: tokens minted before this stay dead, for they may tell of it.
+    GroupLeft(UserId),
     /// Disabled or deleted.
     ClientDisabled(ClientId),
     /// Registered or enabled. An id that is used again inherits nothing.
@@ -56,6 +58,8 @@ pub enum Change {
     ConsentWithdrawn(UserId, ClientId),
     /// The cookie of a browser names nothing any more: SHA-256 of its value.
     BrowserForgotten([u8; 32]),
+    /// A personal access token or an API key is none any more: SHA-256 of it.
+    ApiTokenEnded([u8; 32]),
     KeysChanged,
     ResourcesChanged,
     AuthorizationTypesChanged,
@@ -69,12 +73,14 @@ impl Change {
             Self::SessionEnded(id) => ("session_ended", id.to_string()),
             Self::UserDisabled(id) => ("user_disabled", id.to_string()),
             Self::UserEnabled(id) => ("user_enabled", id.to_string()),
+            Self::GroupLeft(id) => ("group_left", id.to_string()),
             Self::ClientDisabled(id) => ("client_disabled", id.to_string()),
             Self::ClientEnabled(id) => ("client_enabled", id.to_string()),
             Self::ClientChanged(id) => ("client_changed", id.to_string()),
             Self::SessionChanged(id) => ("session_changed", id.to_string()),
             Self::ConsentWithdrawn(user, client) => ("consent_withdrawn", format!("{user} {client}")),
             Self::BrowserForgotten(hash) => ("browser_forgotten", URL_SAFE_NO_PAD.encode(hash)),
+            Self::ApiTokenEnded(hash) => ("api_token_ended", URL_SAFE_NO_PAD.encode(hash)),
             Self::KeysChanged => ("keys_changed", String::new()),
             Self::ResourcesChanged => ("resources_changed", String::new()),
             Self::AuthorizationTypesChanged => ("authorization_types_changed", String::new()),
@@ -89,6 +95,7 @@ impl Change {
             "session_ended" => Self::SessionEnded(SessionId::parse(id)?),
             "user_disabled" => Self::UserDisabled(UserId::parse(id)?),
             "user_enabled" => Self::UserEnabled(UserId::parse(id)?),
+            "group_left" => Self::GroupLeft(UserId::parse(id)?),
             "client_disabled" => Self::ClientDisabled(ClientId::parse(id)?),
             "client_enabled" => Self::ClientEnabled(ClientId::parse(id)?),
             "client_changed" => Self::ClientChanged(ClientId::parse(id)?),
@@ -98,6 +105,7 @@ impl Change {
                 Self::ConsentWithdrawn(UserId::parse(user)?, ClientId::parse(client)?)
             }
             "browser_forgotten" => Self::BrowserForgotten(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
+            "api_token_ended" => Self::ApiTokenEnded(URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?),
             "keys_changed" => Self::KeysChanged,
             "resources_changed" => Self::ResourcesChanged,
             "authorization_types_changed" => Self::AuthorizationTypesChanged,

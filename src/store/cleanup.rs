@@ -11,6 +11,9 @@ use crate::types::{Fault, Timestamp};
 /// How long expired rows stay, so that a late replay can still be told from nonsense.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long an expired API token is shown to its holder, who may wonder why it works no more.
+const SHOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
+
 /// The most rows that one statement takes away: on SQLite everybody who writes waits for it.
 const BATCH: i64 = 100;
 
@@ -63,6 +66,8 @@ impl Store {
             WHERE id IN (SELECT id FROM factors WHERE confirmed_at IS NULL AND created_at < $1 LIMIT $2)";
         const REGISTRATION_TOKENS: &str = "DELETE FROM registration_tokens
             WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
+        const API_TOKENS: &str = "DELETE FROM api_tokens
+            WHERE id IN (SELECT id FROM api_tokens WHERE expires_at < $1 LIMIT $2)";
         // Who was used once is never looked at again.
         const USED_CLIENTS: &str = "UPDATE clients SET unused_at = NULL
             WHERE id IN (SELECT id FROM clients WHERE unused_at < $1
@@ -86,6 +91,7 @@ impl Store {
             // What was begun to be set up and never was.
             (FACTORS, now.minus(KEPT)),
             (REGISTRATION_TOKENS, now),
+            (API_TOKENS, now.minus(SHOWN)),
             (USED_CLIENTS, now),
         ];
         for (statement, before) in expired {

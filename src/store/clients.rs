@@ -11,7 +11,7 @@ use super::database::{on, row};
 use super::{Store, Tx};
 use crate::types::client::Registration;
 use crate::types::redirect_uri::Destination;
-use crate::types::{Client, ClientId, Fault, Timestamp};
+use crate::types::{Client, ClientId, Fault, Holder, Timestamp};
 
 /// What became of a write that another may have forestalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Tx {
             .rows_affected());
         if rows == 1 {
             // An id that is used again inherits nothing, not even what was written while it was being deleted.
-            self.forget_what_was_granted_to(&client.id).await?;
+            self.forget_what_was_granted_to(&client.id, client.created_at).await?;
             self.record(Change::ClientEnabled(client.id.clone()), client.created_at).await?;
         }
         Ok(Stored::from_rows(rows))
@@ -228,7 +228,7 @@ impl Tx {
         const CLIENT: &str = "DELETE FROM clients WHERE id = $1";
         let rows = on!(self.on(), db => query(CLIENT).bind(id.as_str()).execute(db).await?.rows_affected());
         if rows == 1 {
-            self.forget_what_was_granted_to(id).await?;
+            self.forget_what_was_granted_to(id, now).await?;
             self.record(Change::ClientDisabled(id.clone()), now).await?;
         }
         Ok(Stored::from_rows(rows))
@@ -250,18 +250,18 @@ impl Tx {
             .bind(id.as_str()).bind(now.micros()).execute(db).await?.rows_affected());
         if rows == 1 {
             // A code may be on its way to it at this very moment.
-            self.forget_what_was_granted_to(id).await?;
+            self.forget_what_was_granted_to(id, now).await?;
             self.record(Change::ClientDisabled(id.clone()), now).await?;
         }
         Ok(Stored::from_rows(rows))
     }
 
-    async fn forget_what_was_granted_to(&mut self, id: &ClientId) -> Result<(), Fault> {
+    async fn forget_what_was_granted_to(&mut self, id: &ClientId, now: Timestamp) -> Result<(), Fault> {
         const CONSENTS: &str = "DELETE FROM consents WHERE client_id = $1";
         const GRANTS: &str = "DELETE FROM grants WHERE client_id = $1";
         for statement in [CONSENTS, GRANTS] {
             on!(self.on(), db => query(statement).bind(id.as_str()).execute(db).await.map(|_| ()))?;
         }
-        Ok(())
+        self.delete_api_tokens_of(&Holder::Client(id.clone()), now).await
     }
 }

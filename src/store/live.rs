@@ -50,6 +50,8 @@ struct Marks {
     grants: HashMap<GrantId, Mark>,
     sessions: HashMap<SessionId, Mark>,
     users: HashMap<UserId, Mark>,
+    /// Those of them who have left a group; whoever is disabled, too, stays so.
+    leavers: HashMap<UserId, Mark>,
     clients: HashMap<ClientId, Mark>,
 }
 
@@ -82,6 +84,7 @@ impl Live {
             || strikes(bearer.grant.and_then(|id| marks.grants.get(&id)))
             || strikes(bearer.session.and_then(|id| marks.sessions.get(&id)))
             || strikes(bearer.user.and_then(|id| marks.users.get(&id)))
+            || strikes(bearer.user.and_then(|id| marks.leavers.get(&id)))
             || strikes(marks.clients.get(bearer.client))
     }
 
@@ -103,6 +106,7 @@ impl Live {
             Change::SessionEnded(id) => put(&mut marks.sessions, *id, mark(Death::All)),
             Change::UserDisabled(id) => put(&mut marks.users, *id, mark(Death::All)),
             Change::UserEnabled(id) => put(&mut marks.users, *id, mark(before)),
+            Change::GroupLeft(id) => put(&mut marks.leavers, *id, mark(before)),
             Change::ClientDisabled(id) => put(&mut marks.clients, id.clone(), mark(Death::All)),
             Change::ClientEnabled(id) => put(&mut marks.clients, id.clone(), mark(before)),
             // They kill nothing: they empty caches (`Caches::apply`).
@@ -110,6 +114,7 @@ impl Live {
             | Change::SessionChanged(_)
             | Change::ConsentWithdrawn(..)
             | Change::BrowserForgotten(_)
+            | Change::ApiTokenEnded(_)
             | Change::KeysChanged
             | Change::ResourcesChanged
             | Change::AuthorizationTypesChanged => {}
@@ -123,6 +128,7 @@ impl Live {
         marks.grants.retain(|_, mark| mark.expires_at > now);
         marks.sessions.retain(|_, mark| mark.expires_at > now);
         marks.users.retain(|_, mark| mark.expires_at > now);
+        marks.leavers.retain(|_, mark| mark.expires_at > now);
         marks.clients.retain(|_, mark| mark.expires_at > now);
     }
 }

@@ -6,10 +6,11 @@
 //! | `database` | the two databases behind one query text (`on!`, `row!`) |
 //! | `migrate` | the schema |
 //! | `writer` | what many callers write at once is one commit |
-//! | `changes`, `live`, `cache` | the change feed, what it kills, what it empties |
-//! | `clients`, `users`, `sessions`, `consents`, `grants` | the nouns of the protocol |
+//! | `changes`, `live`, `cache`, `caches` | the change feed, what it kills, what it empties |
+//! | `clients`, `users`, `groups`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
+//! | `api_tokens` | personal access tokens and API keys |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
 //! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
@@ -17,10 +18,12 @@
 //! | `resources`, `authorization_types` | where tokens may be used, what may be asked for in particular |
 //! | `cleanup` | takes away what has expired |
 
+mod api_tokens;
 mod attempts;
 mod authorization_types;
 mod browsers;
 mod cache;
+mod caches;
 mod changes;
 mod cleanup;
 mod clients;
@@ -29,6 +32,7 @@ mod database;
 mod device;
 mod factors;
 mod grants;
+mod groups;
 mod keys;
 mod lines;
 mod links;
@@ -74,10 +78,9 @@ pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 
-use crate::types::{
-    AuthorizationTypes, Client, ClientId, Clock, Fault, GrantId, Resources, Session, SessionId, Timestamp, UserId,
-};
-use cache::{Bounded, Cache, Memory, Snapshot};
+use crate::types::{Clock, Fault, GrantId, Timestamp};
+use cache::{Cache, Memory};
+use caches::Caches;
 use changes::{Entry, Reader};
 use database::{Database, DbTransaction, Executor, On, TRANSACTION_LIMIT, Writing, on};
 use live::Live;
@@ -112,62 +115,6 @@ struct Inner {
     keys_changed: watch::Sender<u64>,
     keys_loaded: watch::Sender<u64>,
     outbox_filled: watch::Sender<u64>,
-}
-
-/// What this node remembers of the database. `apply` says which change empties what.
-struct Caches {
-    clients: Cache<Snapshot<ClientId, Arc<Client>>>,
-    origins: Cache<Snapshot<(), Arc<Origins>>>,
-    resources: Cache<Snapshot<(), Arc<Resources>>>,
-    authorization_types: Cache<Snapshot<(), Arc<AuthorizationTypes>>>,
-    browsers: Cache<Bounded<[u8; 32], Arc<BrowserRecord>>>,
-    sessions: Cache<Bounded<SessionId, Session>>,
-    consents: Cache<Bounded<(UserId, ClientId), Consent>>,
-}
-
-impl Caches {
-    fn new() -> Self {
-        Self {
-            clients: Cache::new(Snapshot::new()),
-            origins: Cache::new(Snapshot::new()),
-            resources: Cache::new(Snapshot::new()),
-            authorization_types: Cache::new(Snapshot::new()),
-            browsers: Cache::new(Bounded::new(10_000)),
-            sessions: Cache::new(Bounded::new(10_000)),
-            consents: Cache::new(Bounded::new(10_000)),
-        }
-    }
-
-    fn apply(&self, change: &Change) {
-        match change {
-            Change::ClientChanged(id) | Change::ClientEnabled(id) | Change::ClientDisabled(id) => {
-                self.clients.forget(id);
-                self.origins.forget(&());
-                // Deleted with it, perhaps. It happens so rarely that nobody is kept apart.
-                self.consents.forget_all();
-            }
-            Change::UserDisabled(_) | Change::UserEnabled(_) => {
-                self.sessions.forget_all();
-                self.consents.forget_all();
-            }
-            Change::SessionEnded(id) | Change::SessionChanged(id) => self.sessions.forget(id),
-            Change::ConsentWithdrawn(user, client) => self.consents.forget(&(*user, client.clone())),
-            Change::BrowserForgotten(hash) => self.browsers.forget(hash),
-            Change::ResourcesChanged => self.resources.forget(&()),
-            Change::AuthorizationTypesChanged => self.authorization_types.forget(&()),
-            Change::TokenRevoked(_) | Change::GrantRevoked(_) | Change::KeysChanged => {}
-        }
-    }
-
-    fn forget_all(&self) {
-        self.clients.forget_all();
-        self.origins.forget_all();
-        self.resources.forget_all();
-        self.authorization_types.forget_all();
-        self.browsers.forget_all();
-        self.sessions.forget_all();
-        self.consents.forget_all();
-    }
 }
 
 impl Store {

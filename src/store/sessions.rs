@@ -9,7 +9,7 @@ use super::changes::Change;
 use super::database::{on, row};
 use super::writer::{Failed, Job, Written, all, each, here, json};
 use super::{Store, Tx};
-use crate::types::{Authentication, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
+use crate::types::{Authentication, ClientId, Fault, GrantId, Session, SessionId, Timestamp, User, UserId};
 
 /// What ends together with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +164,19 @@ impl Store {
         });
         let (id, idle_expires_at) = (session.id.to_string(), idle_expires_at(session).micros());
         self.writers().marks.post(Mark { session: id, seen_at: now.micros(), idle_expires_at });
+    }
+
+    /// Of these sessions the one in which a client was used last, by what was allowed to it.
+    pub async fn last_used(&self, client: &ClientId, sessions: &[SessionId]) -> Result<Option<SessionId>, Fault> {
+        const SELECT: &str = "SELECT created_at FROM grants WHERE session_id = $1 AND client_id = $2
+            ORDER BY created_at DESC LIMIT 1";
+        let mut last = None;
+        for session in sessions {
+            let row: Option<(i64,)> = on!(self.on(), db => query_as(SELECT)
+                .bind(session.to_string()).bind(client.as_str()).fetch_optional(db).await?);
+            last = last.max(row.map(|(at,)| (at, *session)));
+        }
+        Ok(last.map(|(_, session)| session))
     }
 
     /// Users who are signed in somewhere, or whose grants are good, a few at a time.

@@ -1,11 +1,13 @@
 //! People.
 
+use std::collections::BTreeSet;
+
 use sqlx::{query, query_as};
 
 use super::changes::Change;
 use super::database::{on, row};
 use super::{Store, Stored, Tx};
-use crate::types::{Fault, Timestamp, User, UserId};
+use crate::types::{Fault, Holder, Memberships, Timestamp, User, UserId};
 
 /// A user with what proves that it is them.
 pub struct Credentials {
@@ -24,6 +26,10 @@ row!(
         created_at: i64,
         updated_at: i64,
         disabled_at: Option<i64>,
+        // Names between commas.
+        member_of: Option<String>,
+        // Lists as JSON, between commas.
+        group_roles: Option<String>,
     }
 );
 
@@ -47,8 +53,18 @@ impl TryFrom<UserRow> for User {
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
             disabled_at: row.disabled_at.map(Timestamp::from_micros),
+            memberships: memberships(row.member_of.as_deref(), row.group_roles.as_deref())?,
         })
     }
+}
+
+/// Each group and each role once, in the order of the alphabet.
+fn memberships(groups: Option<&str>, roles: Option<&str>) -> Result<Memberships, Fault> {
+    let groups: BTreeSet<&str> = groups.into_iter().flat_map(|names| names.split(',')).collect();
+    let lists = format!("[{}]", roles.unwrap_or_default());
+    let lists: Vec<Vec<String>> = serde_json::from_str(&lists).map_err(Fault::internal)?;
+    let roles: BTreeSet<String> = lists.into_iter().flatten().collect();
+    Ok(Memberships { groups: groups.into_iter().map(str::to_owned).collect(), roles: roles.into_iter().collect() })
 }
 
 /// What names are compared by: their case does not count.
@@ -69,7 +85,10 @@ fn stored(rows: Result<u64, sqlx::Error>) -> Result<Stored, Fault> {
 
 impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
-        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at
+        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at,
+                (SELECT string_agg(m.group_name, ',') FROM memberships m WHERE m.user_id = users.id) AS member_of,
+                (SELECT string_agg(g.roles, ',') FROM memberships m JOIN user_groups g ON g.name = m.group_name
+                 WHERE m.user_id = users.id) AS group_roles
             FROM users WHERE id = $1";
         let row: Option<UserRow> =
             on!(self.on(), db => query_as(SELECT).bind(id.to_string()).fetch_optional(db).await?);
@@ -78,7 +97,10 @@ impl Store {
 
     /// The user who signs in by this name or e-mail address, disabled ones too.
     pub async fn user_by_login(&self, login: &str) -> Result<Option<User>, Fault> {
-        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at
+        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at,
+                (SELECT string_agg(m.group_name, ',') FROM memberships m WHERE m.user_id = users.id) AS member_of,
+                (SELECT string_agg(g.roles, ',') FROM memberships m JOIN user_groups g ON g.name = m.group_name
+                 WHERE m.user_id = users.id) AS group_roles
             FROM users WHERE username_key = $1 OR email_key = $1
             ORDER BY CASE WHEN username_key = $1 THEN 0 ELSE 1 END LIMIT 1";
         let row: Option<UserRow> = on!(self.on(), db => query_as(SELECT).bind(key(login)).fetch_optional(db).await?);
@@ -98,7 +120,10 @@ impl Store {
     }
 
     pub async fn users(&self) -> Result<Vec<User>, Fault> {
-        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at
+        const SELECT: &str = "SELECT id, username, email, email_verified, claims, created_at, updated_at, disabled_at,
+                (SELECT string_agg(m.group_name, ',') FROM memberships m WHERE m.user_id = users.id) AS member_of,
+                (SELECT string_agg(g.roles, ',') FROM memberships m JOIN user_groups g ON g.name = m.group_name
+                 WHERE m.user_id = users.id) AS group_roles
             FROM users ORDER BY created_at, id";
         let rows: Vec<UserRow> = on!(self.on(), db => query_as(SELECT).fetch_all(db).await?);
         rows.into_iter().map(User::try_from).collect()
@@ -277,6 +302,7 @@ impl Tx {
         const GRANTS: &str = "DELETE FROM grants WHERE user_id = $1";
         const CONSENTS: &str = "DELETE FROM consents WHERE user_id = $1";
         const SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
+        const MEMBERSHIPS: &str = "DELETE FROM memberships WHERE user_id = $1";
         const LINKS: &str = "DELETE FROM links WHERE subject = $1 OR subject LIKE $2";
         // Links first: the order in which every transaction takes its rows.
         on!(self.on(), db => query(LINKS)
@@ -286,10 +312,11 @@ impl Tx {
             for session in self.close_sessions_of(id, None, now).await? {
                 self.tell_relying_parties(session, now).await?;
             }
-            for statement in [SESSIONS, CONSENTS, GRANTS] {
+            for statement in [SESSIONS, CONSENTS, GRANTS, MEMBERSHIPS] {
                 on!(self.on(), db => query(statement).bind(id.to_string()).execute(db).await.map(|_| ()))?;
             }
             self.delete_factors_of(id).await?;
+            self.delete_api_tokens_of(&Holder::User(id), now).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }
         Ok(Stored::from_rows(rows))

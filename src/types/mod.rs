@@ -1,5 +1,6 @@
 //! Pure values: what the rest of the program speaks in. No I/O, no clock, no randomness of their own.
 
+pub mod api_token;
 pub mod auth_method;
 pub mod authentication;
 pub mod authorization_details;
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod factor;
 pub mod fault;
 pub mod grant_type;
+pub mod group;
 pub mod hint;
 pub mod id;
 pub mod json;
@@ -31,6 +33,7 @@ pub mod terms;
 pub mod text;
 pub mod user;
 
+pub use api_token::{ApiToken, Holder};
 pub use auth_method::{AuthMethod, CertificateName, SecretForm};
 pub use authentication::Authentication;
 pub use authorization_details::{AuthorizationDetails, Detail};
@@ -41,6 +44,7 @@ pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
 pub use factor::{Factor, Passkey, Step};
 pub use fault::Fault;
 pub use grant_type::GrantType;
+pub use group::{Group, GroupName, Memberships};
 pub use hint::Hint;
 pub use id::{ClientId, FactorId, GrantId, RequestId, SessionId, SignInId, Subject, TokenId, UserId};
 pub use key::{Algorithm, KeyLife, PublicKey, SealedKey, Stage};

@@ -82,6 +82,12 @@ impl Resources {
         self.iter().filter(|resource| resource.scope.tokens().any(|token| scope.contains(token)))
     }
 
+    /// For whom a token of this scope is: those to which some of it belongs, or else the issuer (RFC 9068 §3).
+    pub fn audience(&self, scope: &Scope, issuer: &str) -> Audience {
+        let owners: Vec<String> = self.owners(scope).map(|owner| owner.uri.to_string()).collect();
+        Audience::of(if owners.is_empty() { vec![issuer.to_owned()] } else { owners })
+    }
+
     /// Whether a scope may stand in a token for these: it belongs to one of them, or to no resource at all.
     pub fn may_stand_at(&self, token: &str, uris: &[String]) -> bool {
         let mut owners = self.iter().filter(|resource| resource.scope.contains(token)).peekable();
@@ -108,6 +114,15 @@ impl Audience {
             }
             None => Self::Many(uris),
         }
+    }
+
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+        .iter()
+        .map(String::as_str)
     }
 
     pub fn contains(&self, uri: &str) -> bool {

@@ -46,6 +46,11 @@ impl Scope {
     }
 
     #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self::from_tokens(self.tokens().filter(|token| other.contains(token)))
+    }
+
+    #[must_use]
     pub fn without(&self, token: &str) -> Self {
         Self::from_tokens(self.tokens().filter(|own| *own != token))
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Scope, Timestamp, UserId};
+use super::{Memberships, Scope, Timestamp, UserId};
 
 /// A row of `users`, without the password hash: that never leaves the store but to be verified.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +19,8 @@ pub struct User {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub disabled_at: Option<Timestamp>,
+    /// Written by `Tx::join_group` and `Tx::leave_group` alone.
+    pub memberships: Memberships,
 }
 
 /// Claims by which an API decides what somebody may do (RFC 9068 §2.2.3.1): lists of texts, each with a scope of its name.
@@ -77,14 +79,36 @@ impl User {
             "email" => self.email.clone().map(Into::into),
             "email_verified" => self.email.as_ref().map(|_| self.email_verified.into()),
             "updated_at" => Some(self.updated_at.secs().into()),
+            name if RIGHTS.contains(&name) => Some(self.right(name)).filter(|texts| !texts.is_empty()).map(Into::into),
             other => self.claims.get(other).cloned(),
         }
     }
 
-    /// One of `RIGHTS`; nothing where it is not known.
+    /// Without the groups that `keep` does not say yes to.
+    #[must_use]
+    pub fn with_groups(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.memberships.groups.retain(|group| keep(group));
+        if let Some(Value::Array(texts)) = self.claims.get_mut("groups") {
+            texts.retain(|text| text.as_str().is_some_and(&keep));
+        }
+        self
+    }
+
+    /// One of `RIGHTS`, what was set on them and then what they have by their groups; nothing where it is not known.
     pub fn right(&self, name: &str) -> Vec<String> {
         let texts = self.claims.get(name).and_then(Value::as_array).into_iter().flatten();
-        texts.filter_map(Value::as_str).map(str::to_owned).collect()
+        let mut texts: Vec<String> = texts.filter_map(Value::as_str).map(str::to_owned).collect();
+        let by_groups: &[String] = match name {
+            "groups" => &self.memberships.groups,
+            "roles" => &self.memberships.roles,
+            _ => &[],
+        };
+        for text in by_groups {
+            if !texts.contains(text) {
+                texts.push(text.clone());
+            }
+        }
+        texts
     }
 
     /// Of these claims, those that are known.

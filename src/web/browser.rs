@@ -22,10 +22,26 @@ struct Data {
     id: String,
     /// What every form of this browser carries.
     csrf: String,
+    /// The account that was used last.
     session: Option<SessionId>,
+    /// The others that are signed in here, those used last first.
+    #[serde(default)]
+    others: Vec<SessionId>,
     /// The mailed link that was opened here last: the hash of its secret, which is with nobody but the mail then.
     #[serde(default)]
     link: Option<Digest>,
+}
+
+impl Data {
+    fn sessions(&self) -> Vec<SessionId> {
+        self.session.iter().chain(&self.others).copied().collect()
+    }
+
+    fn put_first(&mut self, session: SessionId) {
+        let mut others = self.sessions();
+        others.retain(|other| *other != session);
+        (self.session, self.others) = (Some(session), others);
+    }
 }
 
 const KEY: &str = "browser";
@@ -70,9 +86,14 @@ impl FromRequestParts<Shared> for Browser {
 }
 
 impl Browser {
-    /// The session of whoever signed in here last; it may have ended since.
+    /// The session of the account that was used last here; it may have ended since.
     pub fn session(&self) -> Option<SessionId> {
         self.data.as_ref().and_then(|data| data.session)
+    }
+
+    /// All that are signed in here, the one that was used last first; each may have ended since.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        self.data.as_ref().map(Data::sessions).unwrap_or_default()
     }
 
     /// What pending requests are bound to; `None` of a browser that has no record.
@@ -122,16 +143,49 @@ impl Browser {
         self.renew(services, data).await
     }
 
-    /// Somebody signed in: another cookie and another form token, so that nothing planted before is worth anything.
+    /// Somebody signed in: another cookie and another form token, so that nothing planted before is worth anything. Whom
+    /// there is no room for any more is given back.
     ///
     /// # Errors
     /// When the record cannot be written.
-    pub async fn sign_in(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
+    pub async fn sign_in(&mut self, services: &Services, session: SessionId) -> Result<Vec<SessionId>, Fault> {
+        let settings = &services.config.session;
+        let mut data = self.data(services);
+        self.keep(services, settings.absolute_lifetime)?;
+        data.csrf = random::token(&*services.rng, 32);
+        data.put_first(session);
+        let left = data.others.split_off(data.others.len().min(settings.accounts_per_browser - 1));
+        // ASVS 7.2.4
+        self.renew(services, data).await?;
+        Ok(left)
+    }
+
+    /// Another account of this browser is the one that is used from now on.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn switch(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
         let mut data = self.data(services);
         self.keep(services, services.config.session.absolute_lifetime)?;
+        data.put_first(session);
+        self.renew(services, data).await
+    }
+
+    /// One account is signed out here. With the last one goes the record, and the cookie.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub async fn leave(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
+        let mut data = self.data(services);
+        let mut rest = data.sessions();
+        rest.retain(|other| *other != session);
+        if rest.is_empty() {
+            return self.sign_out().await;
+        }
+        self.keep(services, services.config.session.absolute_lifetime)?;
         data.csrf = random::token(&*services.rng, 32);
-        data.session = Some(session);
-        // ASVS 7.2.4
+        data.session = Some(rest.remove(0));
+        data.others = rest;
         self.renew(services, data).await
     }
 
@@ -168,7 +222,13 @@ impl Browser {
     /// What is known of it, or, of a new one, will be.
     fn data(&self, services: &Services) -> Data {
         let rng = &*services.rng;
-        let new = || Data { id: random::token(rng, 16), csrf: random::token(rng, 32), session: None, link: None };
+        let new = || Data {
+            id: random::token(rng, 16),
+            csrf: random::token(rng, 32),
+            session: None,
+            others: Vec::new(),
+            link: None,
+        };
         self.data.clone().unwrap_or_else(new)
     }
 

@@ -182,6 +182,7 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/passkey/rename", get(pages::passkeys::naming).post(pages::passkeys::rename))
         .route("/account/security/passkey/remove", post(pages::passkeys::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
+        .route("/account/switch", post(pages::account::switch))
         .route("/account/sessions/end", post(pages::account::end_session))
         .route("/account/sessions/end-others", post(pages::account::end_others))
         .merge(self_service(&services))
@@ -208,7 +209,7 @@ pub fn router(services: Services) -> Router {
 
 /// What people do for themselves, as far as the configuration lets them.
 fn self_service(services: &Services) -> Router<Shared> {
-    use pages::{credentials, recovery, sign_up};
+    use pages::{credentials, recovery, sign_up, tokens};
     let mut routes = Router::new()
         .route("/reset-password", get(recovery::show).post(recovery::answer))
         .route("/account/password", get(credentials::password).post(credentials::change_password));
@@ -225,6 +226,12 @@ fn self_service(services: &Services) -> Router<Shared> {
     }
     if mode != Who::Off {
         routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
+    }
+    if services.config.personal_tokens.are_on() {
+        routes = routes
+            .route("/account/tokens", get(tokens::show))
+            .route("/account/tokens/new", get(tokens::begin).post(tokens::make))
+            .route("/account/tokens/end", post(tokens::end));
     }
     routes
 }

@@ -42,6 +42,8 @@ pub enum Letter {
     SignedIn { account: String, device: String, at: Timestamp },
     /// What proves who somebody is has changed.
     SecondFactor { account: String, what: Factors, at: Timestamp },
+    /// Somebody has one more personal access token.
+    TokenMade { account: String, name: String, at: Timestamp },
     /// `grantor mail test`.
     Test,
 }
@@ -76,6 +78,7 @@ impl Letter {
             | Self::Invitation { .. }
             | Self::EmailChanged { .. }
             | Self::SecondFactor { .. }
+            | Self::TokenMade { .. }
             | Self::SignedIn { .. }
             | Self::Test => Duration::from_hours(72),
         }
@@ -94,6 +97,7 @@ impl Letter {
             Self::EmailChanged { .. } => "email_changed",
             Self::SecondFactor { .. } => "second_factor",
             Self::SignedIn { .. } => "signed_in",
+            Self::TokenMade { .. } => "token_made",
             Self::Test => "test",
         }
     }

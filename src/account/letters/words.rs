@@ -137,6 +137,22 @@ impl Letter {
                     )],
                 }
             }
+            Self::TokenMade { account, name, at } => Words {
+                subject: "A personal access token was made".to_owned(),
+                paragraphs: vec![format!(
+                    "The account {account} at {site} has one more personal access token, called “{name}”: {}.",
+                    said(*at)
+                )],
+                action: None,
+                after: vec![
+                    format!("You see all of them, and can end them, at {}", page("/account/tokens")),
+                    format!(
+                        "If it was not you, somebody else is in your account: end the token, and choose another password \
+                         at once, at {}",
+                        page("/forgot-password")
+                    ),
+                ],
+            },
             Self::Test => Words {
                 subject: "A test".to_owned(),
                 paragraphs: vec![format!("{site} can send mail to you.")],

@@ -9,7 +9,7 @@ use crate::account::names;
 use crate::cli::{Admin, output};
 use crate::crypto::random::uuid_v4;
 use crate::store::Stored;
-use crate::types::{User, UserId};
+use crate::types::{Memberships, User, UserId};
 
 #[derive(Args)]
 pub struct Create {
@@ -50,6 +50,7 @@ impl Create {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            memberships: Memberships::default(),
         };
         let hash = password::read_and_hash(admin, &user, self.password_stdin).await?;
 

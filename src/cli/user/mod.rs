@@ -131,6 +131,7 @@ fn document(user: &User) -> Value {
         "email": user.email,
         "email_verified": user.email_verified,
         "claims": user.claims,
+        "groups": user.memberships.groups,
         "created_at": user.created_at.secs(),
         "updated_at": user.updated_at.secs(),
         "disabled": user.disabled_at.is_some(),

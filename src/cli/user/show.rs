@@ -52,6 +52,8 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
         ("username", user.username.clone()),
         ("e-mail", user.email.as_ref().map(verified).unwrap_or_default()),
         ("passkeys", passkeys.to_string()),
+        ("groups", user.memberships.groups.join(", ")),
+        ("roles by groups", user.memberships.roles.join(", ")),
         ("disabled", user.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),
         ("created", instant(user.created_at)),
         ("changed", instant(user.updated_at)),

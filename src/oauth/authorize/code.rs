@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Answer, Validated, Visit};
 use crate::crypto::{Digest, hash, random};
 use crate::oauth::error::invalid_request;
-use crate::oauth::scope::OFFLINE_ACCESS;
+use crate::oauth::scope::{self, OFFLINE_ACCESS};
 use crate::oauth::{Context, Error, client_documents, details, profile};
 use crate::store::{NewGrant, PendingRequest, Tx};
 use crate::types::{Fault, GrantId, GrantType, Session, Terms};
@@ -44,7 +44,8 @@ pub(super) async fn issue(
     session: &Session,
 ) -> Result<Answer, Error> {
     let code = Code::new(cx);
-    let grant = new_grant(cx, validated, session, &code);
+    let mut grant = new_grant(cx, validated, session, &code);
+    grant.scope = scope::for_user(cx, grant.user, grant.scope).await?;
     let implied =
         !visit.allowed && validated.client.metadata.skip_consent && !is_allowed(cx, validated, &grant).await?;
     let pushed = visit.pushed(validated);
@@ -60,10 +61,10 @@ pub(super) async fn issue(
         client_documents::keep(&mut tx, &validated.client, cx.now).await?;
     }
     if visit.allowed {
-        tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
+        tx.grant_consent(grant.user, &grant.client, &validated.request.to_allow(&grant.scope), cx.now).await?;
         tx.remember_details(grant.user, &grant.client, &memorable).await?;
     } else if implied {
-        tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(), cx.now).await?;
+        tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(&grant.scope), cx.now).await?;
     }
     tx.create_grant(&grant).await?;
     tx.commit().await?;
@@ -77,7 +78,7 @@ pub(super) async fn issue(
 /// and can be withdrawn there.
 async fn is_allowed(cx: &Context, validated: &Validated, grant: &NewGrant) -> Result<bool, Fault> {
     let consent = cx.store.remembered_consent(grant.user, &grant.client).await?;
-    Ok(consent.is_some_and(|consent| validated.request.to_allow().is_within(&consent.scope)))
+    Ok(consent.is_some_and(|consent| validated.request.to_allow(&grant.scope).is_within(&consent.scope)))
 }
 
 /// Takes the request away that waited, and the one that was pushed, without a code.

@@ -2,19 +2,20 @@
 
 use super::{NeedConsent, Source, Step, Validated, Visit};
 use crate::oauth::error::{OAuthError, consent_required, interaction_required, login_required};
+use crate::oauth::scope::seen_by;
 use crate::oauth::{Context, details};
 use crate::store::Consent;
 use crate::types::redirect_uri::Destination;
-use crate::types::{Fault, Session};
+use crate::types::{Fault, Scope, Session};
 
 /// What to show first; `None` when it was allowed before, or just now.
 pub(super) async fn ask(
     cx: &Context,
     validated: &Validated,
     visit: &Visit<'_>,
-    (session, source): (&Session, Source),
+    (session, scope, source): (&Session, &Scope, Source),
 ) -> Result<Option<Step>, Fault> {
-    let needed = if visit.allowed { None } else { must_ask(cx, validated, session, source).await? };
+    let needed = if visit.allowed { None } else { must_ask(cx, validated, (session, scope), source).await? };
     let Some(why) = needed else { return Ok(None) };
     // OpenID Connect Core §3.1.2.6
     if validated.request.prompt.none {
@@ -23,7 +24,8 @@ pub(super) async fn ask(
     let Some(user) = cx.store.user(session.user).await? else {
         return Ok(Some(Step::Refuse(login_required("the user is not there any more"))));
     };
-    let scope = validated.request.to_allow().into_owned();
+    let scope = validated.request.to_allow(scope).into_owned();
+    let user = seen_by(cx, [validated.client.id.as_str()], user);
     Ok(Some(Step::NeedConsent(Box::new(NeedConsent { user, scope }))))
 }
 
@@ -31,7 +33,7 @@ pub(super) async fn ask(
 async fn must_ask(
     cx: &Context,
     validated: &Validated,
-    session: &Session,
+    (session, scope): (&Session, &Scope),
     source: Source,
 ) -> Result<Option<OAuthError>, Fault> {
     let (client, request) = (&validated.client, &validated.request);
@@ -56,8 +58,9 @@ async fn must_ask(
         Source::Memory => cx.store.remembered_consent(session.user, &client.id).await?,
         Source::Database => cx.store.consent(session.user, &client.id).await?,
     };
-    let covers =
-        |consent: Consent| request.to_allow().is_within(&consent.asked) && request.details.is_within(&consent.details);
+    let covers = |consent: Consent| {
+        request.to_allow(scope).is_within(&consent.asked) && request.details.is_within(&consent.details)
+    };
     let allowed = consent.is_some_and(covers);
     Ok((!allowed).then(|| consent_required("the user has not allowed this yet")))
 }

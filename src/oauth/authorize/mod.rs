@@ -5,7 +5,7 @@
 //! 2. `target`: where the answer goes: a `RedirectTarget` exists only for a registered URI;
 //! 3. `request`: what is asked for;
 //! 4. `session`: who is there, and is their sign-in fresh enough, and by `strength` strong enough;
-//! 5. `consent`: did they allow it;
+//! 5. `consent`: did they allow it, as far as their groups let them;
 //! 6. `code`: the grant is written, and the code goes out; `response` signs the answer where that is asked.
 
 mod claims;
@@ -31,8 +31,8 @@ pub use request::{AuthorizationRequest, MAX_STATE, Prompt};
 pub use response::sign as sign_response;
 pub use target::{Answer, RedirectTarget};
 
-use super::error::invalid_request;
-use super::{Context, Error, OAuthError, details, profile};
+use super::error::{access_denied, invalid_request};
+use super::{Context, Error, OAuthError, details, profile, scope};
 use crate::store::PendingRequest;
 use crate::types::{Client, Fault, Hint, Params, Scope, Session, SessionId, User};
 
@@ -64,8 +64,8 @@ pub enum Refusal {
 /// What is known of the browser that brings the request.
 #[derive(Clone, Copy)]
 pub struct Visit<'a> {
-    /// The account that is signed in there.
-    pub session: Option<SessionId>,
+    /// The accounts that are signed in there, the one that was used last first.
+    pub sessions: &'a [SessionId],
     /// The request as it waited for its user; `None` when it comes for the first time.
     pub pending: Option<&'a PendingRequest>,
     /// The person has just allowed it.
@@ -88,8 +88,8 @@ pub enum Step {
     NeedSignIn(NeedSignIn),
     /// Who is signed in must show a second factor.
     NeedSecondFactor(Box<Session>),
-    /// Which of the accounts? One is signed in; another may be.
-    NeedAccount(Box<(Session, User)>),
+    /// Which of the accounts? These are signed in; another may be.
+    NeedAccount(Vec<(Session, User)>),
     NeedConsent(Box<NeedConsent>),
 }
 
@@ -100,7 +100,7 @@ pub struct NeedSignIn {
 
 pub struct NeedConsent {
     pub user: User,
-    /// What is asked for, all of it.
+    /// What they would allow.
     pub scope: Scope,
 }
 
@@ -229,7 +229,12 @@ async fn next_by(cx: &Context, validated: &Validated, visit: &Visit<'_>, source:
         session::Found::Fresh(session) => session,
         session::Found::Missing(step) => return Ok(step),
     };
-    Ok(consent::ask(cx, validated, visit, (&session, source)).await?.unwrap_or(Step::Ready(session)))
+    let asked = &validated.request.scope;
+    let scope = scope::for_user(cx, session.user, asked.clone()).await?;
+    if scope.is_empty() && !asked.is_empty() && validated.request.details.is_empty() {
+        return Ok(Step::Refuse(access_denied("the user is in none of the groups that may have this scope")));
+    }
+    Ok(consent::ask(cx, validated, visit, (&session, &scope, source)).await?.unwrap_or(Step::Ready(session)))
 }
 
 /// Where sessions and consents are read.
@@ -259,7 +264,7 @@ pub async fn finish(
 /// `invalid_request` when the request was answered before.
 pub async fn deny(cx: &Context, pending: &PendingRequest) -> Result<Answer, Error> {
     code::spend(cx, Some(pending), pending.pushed).await?;
-    Ok(Answer::Error(super::error::access_denied("the user did not allow it")))
+    Ok(Answer::Error(access_denied("the user did not allow it")))
 }
 
 /// The client is told that it cannot be done, and the request, if it waited or was pushed, has its answer.

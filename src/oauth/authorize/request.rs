@@ -21,7 +21,7 @@ pub const MAX_STATE: usize = 2_048;
 /// The parameters of an authorization request, checked.
 #[derive(Debug)]
 pub struct AuthorizationRequest {
-    /// What will be granted if it is allowed.
+    /// What will be granted if it is allowed, but for what is for groups in which its user is not (`scope::for_user`).
     pub scope: Scope,
     pub code_challenge: Option<CodeChallenge>,
     /// What the code will be bound to (RFC 9449 §10).
@@ -42,14 +42,15 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
-    /// What the user is asked to allow: the scope, and the scopes of the claims that are asked for by name.
-    pub fn to_allow(&self) -> Cow<'_, Scope> {
+    /// What the user is asked to allow: what of the scope they can be given, and the scopes of the claims that are asked
+    /// for by name.
+    pub fn to_allow<'a>(&self, scope: &'a Scope) -> Cow<'a, Scope> {
         let asked = &self.claims.asked;
         if asked.is_empty() {
-            return Cow::Borrowed(&self.scope);
+            return Cow::Borrowed(scope);
         }
         let named = asked.id_token.iter().chain(&asked.userinfo).filter_map(|name| user::scope_of_claim(name));
-        Cow::Owned(self.scope.union(&Scope::from_tokens(named)))
+        Cow::Owned(scope.union(&Scope::from_tokens(named)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The client credentials grant (OAuth 2.1 §4.2): a client acts for itself. Nothing is written.
 
-use crate::oauth::error::unauthorized_client;
+use crate::oauth::error::{invalid_scope, unauthorized_client};
 use crate::oauth::issue::{self, Access};
 use crate::oauth::scope::{self, OFFLINE_ACCESS, OPENID};
 use crate::oauth::token::{Asked, TokenResponse};
@@ -35,6 +35,11 @@ pub async fn exchange(
     let scope = scope::requested(cx, client, request.scope.as_deref())?;
     // There is no user to identify, and nothing to stay connected to; the answer's scope says so (RFC 6749 §5.1).
     let scope = scope.without(OPENID).without(OFFLINE_ACCESS);
+    let wanted_none = scope.is_empty();
+    let scope = scope::allowed(cx, None, scope);
+    if scope.is_empty() && !wanted_none && asked.details.is_empty() {
+        return Err(invalid_scope("the scope is for people in certain groups, and a client is in none").into());
+    }
     let places = details::places(cx, &asked.details, (&scope, asked.resources)).await?;
     let particular = asked.details.len();
     // RFC 9396 §6: "the client's policy" are the types that it is registered for, and their schemas.

@@ -7,7 +7,7 @@ pub mod refresh_token;
 use serde_json::{Map, Value};
 
 use super::resource::Target;
-use super::scope::OPENID;
+use super::scope::{OPENID, allowed, seen_by};
 use super::token::TokenResponse;
 use super::{Context, encryption, profile};
 use crate::store::{Grant, RefreshTerms};
@@ -58,6 +58,13 @@ pub async fn for_grant(
     wanted: Access<'_>,
 ) -> Result<TokenResponse, Fault> {
     let user = whose_rights(cx, grant, &wanted.scope).await?;
+    // The grant keeps what was granted; whoever is in the group no more gets it no more.
+    let scope = allowed(cx, user.as_ref(), wanted.scope);
+    let wanted = Access { scope, ..wanted };
+    let user = user.map(|user| {
+        let readers = std::iter::once(client.id.as_str()).chain(wanted.target.audience.uris());
+        seen_by(cx, readers.collect::<Vec<_>>(), user)
+    });
     let access = access_token::for_grant(cx, client, grant, (&wanted, user.as_ref()))?;
     let id_token = if wanted.scope.contains(OPENID) {
         let asked = told_of(cx, client, grant).await?;
@@ -79,9 +86,11 @@ pub async fn for_grant(
     })
 }
 
-/// The user, where the access token says more of them than who they are (RFC 9068 §2.2.3.1).
+/// The user, where the access token says more of them than who they are (RFC 9068 §2.2.3.1), or their groups decide what
+/// it may say.
 async fn whose_rights(cx: &Context, grant: &Grant, scope: &Scope) -> Result<Option<User>, Fault> {
-    if scope.tokens().any(|token| user::RIGHTS.contains(&token)) { cx.store.user(grant.user).await } else { Ok(None) }
+    let tells = scope.tokens().any(|token| user::RIGHTS.contains(&token));
+    if tells || cx.config.scopes.guard(scope) { cx.store.user(grant.user).await } else { Ok(None) }
 }
 
 /// The claims of the user that the ID token was asked for by name (OpenID Connect Core §5.5).
@@ -91,6 +100,7 @@ async fn told_of(cx: &Context, client: &Client, grant: &Grant) -> Result<Map<Str
         return Ok(Map::new());
     }
     let user = cx.store.user(grant.user).await?;
+    let user = user.map(|user| seen_by(cx, [client.id.as_str()], user));
     Ok(user.map(|user| user.claims_named(&names)).unwrap_or_default())
 }
 

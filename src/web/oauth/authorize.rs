@@ -7,7 +7,7 @@ use crate::oauth::Context;
 use crate::oauth::authorize::{self, Answer, Refusal, Step, Validated, Visit};
 use crate::oauth::error::invalid_request;
 use crate::store::{PendingKind, PendingRequest};
-use crate::types::{Fault, Params, RequestId};
+use crate::types::{Fault, Params, RequestId, SessionId};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery, bounded};
 use crate::web::peer::Peer;
@@ -28,7 +28,8 @@ pub async fn get(
         Ok(validated) => validated,
         Err(refusal) => return refuse(&services, refusal).await,
     };
-    let visit = Visit { session: browser.session(), pending: None, allowed: false };
+    let sessions = browser.sessions();
+    let visit = Visit { sessions: &sessions, pending: None, allowed: false };
     let step = authorize::next(&cx, &validated, &visit).await?;
     if let Step::Ready(_) | Step::Refuse(_) = step {
         return act(&services, &cx, &validated, &visit, step).await;
@@ -111,8 +112,8 @@ impl Waiting {
         }
     }
 
-    pub fn visit(&self, browser: &Browser, allowed: bool) -> Visit<'_> {
-        Visit { session: browser.session(), pending: Some(&self.pending), allowed }
+    fn visit<'a>(&'a self, sessions: &'a [SessionId], allowed: bool) -> Visit<'a> {
+        Visit { sessions, pending: Some(&self.pending), allowed }
     }
 
     /// What the person must do next.
@@ -120,7 +121,7 @@ impl Waiting {
     /// # Errors
     /// When the database is away.
     pub async fn next(&self, cx: &Context, browser: &Browser) -> Result<Step, PageError> {
-        Ok(authorize::next(cx, &self.validated, &self.visit(browser, false)).await?)
+        Ok(authorize::next(cx, &self.validated, &self.visit(&browser.sessions(), false)).await?)
     }
 
     /// Answers the client, or shows the page that is next.
@@ -128,7 +129,8 @@ impl Waiting {
     /// # Errors
     /// When the request was answered before, or the database is away.
     pub async fn go_on(&self, services: &Services, cx: &Context, browser: &Browser, allowed: bool) -> Page {
-        let visit = self.visit(browser, allowed);
+        let sessions = browser.sessions();
+        let visit = self.visit(&sessions, allowed);
         let step = authorize::next(cx, &self.validated, &visit).await?;
         match step {
             Step::Ready(_) | Step::Refuse(_) => act(services, cx, &self.validated, &visit, step).await,

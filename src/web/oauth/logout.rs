@@ -10,7 +10,7 @@ use crate::store::{PendingKind, PendingRequest};
 use crate::types::RequestId;
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery, bounded};
-use crate::web::pages::sign_out::{finish, next};
+use crate::web::pages::sign_out::{finish, meant, next};
 use crate::web::respond::{self, PageError};
 use crate::web::{Held, Services, Shared};
 
@@ -61,7 +61,7 @@ async fn without_a_question(
     browser: &mut Browser,
     logout: &Logout,
 ) -> Result<Option<Response>, PageError> {
-    match services.accounts.signed_in(browser.session(), cx.now).await? {
+    match services.accounts.signed_in(meant(browser, Some(logout)), cx.now).await? {
         // RP-Initiated Logout §2: without proof, "the OP SHOULD ask the End-User".
         Some((session, _)) if !logout.is_proved_for(&session) => Ok(None),
         Some(_) => finish(services, cx, browser, logout).await.map(Some),

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::details::sentence;
+use super::select_account::AccountView;
 use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
 use crate::store::Consent;
@@ -32,6 +33,10 @@ struct AccountPage {
     others: Vec<OtherView>,
     sessions: Vec<SessionView>,
     has_second_factor: bool,
+    /// Whether people may make personal access tokens here.
+    tokens: bool,
+    /// Who else is signed in in this browser.
+    accounts: Vec<AccountView>,
 }
 
 struct ApplicationView {
@@ -142,10 +147,27 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             .map(|(consent, client)| ApplicationView::of(&services, (consent, client.as_deref()), &types))
             .collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
+        accounts: others_here(&services, &browser, session.id).await?,
+        tokens: services.config.personal_tokens.are_on(),
         has_second_factor: services.store.has_factors(user.id).await?,
         sessions: overview.sessions.iter().map(|own| SessionView::of(own, session.id, now)).collect(),
     };
     Ok(respond::page(StatusCode::OK, &page, &Policy::default()))
+}
+
+/// The other accounts that are signed in in this browser.
+async fn others_here(
+    services: &Services,
+    browser: &Browser,
+    current: SessionId,
+) -> Result<Vec<AccountView>, PageError> {
+    let mut others = Vec::new();
+    for id in browser.sessions().into_iter().filter(|id| *id != current) {
+        if let Some((session, user)) = services.store.signed_in(id, services.clock.now()).await? {
+            others.push(AccountView::of(session.id, &user));
+        }
+    }
+    Ok(others)
 }
 
 fn notice(done: &str) -> Option<&'static str> {
@@ -178,10 +200,22 @@ pub async fn end_session(State(services): State<Shared>, mut browser: Browser, P
     };
     let ended = services.accounts.end_own(&user, session, services.clock.now()).await?;
     if session == current.id {
-        browser.sign_out().await?;
+        browser.leave(&services, session).await?;
         return Ok(respond::see_other(&services.path("/signed-out")));
     }
     Ok(respond::see_other(&services.path(if ended { "/account?done=ended" } else { "/account" })))
+}
+
+/// Another account of this browser.
+pub async fn switch(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
+    if own_form(&services, &browser, params.get("csrf")).await?.is_none() {
+        return Ok(respond::see_other(&services.path("/sign-in")));
+    }
+    let chosen = params.get("session").and_then(SessionId::parse);
+    if let Some(session) = chosen.filter(|id| browser.sessions().contains(id)) {
+        browser.switch(&services, session).await?;
+    }
+    Ok(respond::see_other(&services.path("/account")))
 }
 
 pub async fn end_others(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {

@@ -9,7 +9,7 @@ use super::account::own_form;
 use super::error::sentence;
 use super::links::{NoticePage, dead, taken};
 use super::recovery::too_many;
-use super::sign_in::{Next, wait_words};
+use super::sign_in::{Next, prove, wait_words};
 use super::{Site, forged};
 use crate::account::change_password::{NewPassword, PasswordChange};
 use crate::account::email::{Change, Changed};
@@ -156,11 +156,6 @@ pub async fn email(State(services): State<Shared>, mut browser: Browser, PageQue
         return Ok(prove(&services, Next::Email));
     }
     email_page(&services, &mut browser, (&user, String::new()), None).await
-}
-
-fn prove(services: &Services, next: Next) -> Response {
-    let next = next.field().map(|(name, value)| format!("?{name}={value}")).unwrap_or_default();
-    respond::see_other(&services.path(&format!("/sign-in{next}")))
 }
 
 async fn email_page(

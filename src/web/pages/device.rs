@@ -12,7 +12,7 @@ use crate::oauth::Context;
 use crate::oauth::device::{self, Entered, Question};
 use crate::oauth::error::invalid_request;
 use crate::oauth::resource;
-use crate::oauth::scope::OFFLINE_ACCESS;
+use crate::oauth::scope::{self, OFFLINE_ACCESS};
 use crate::types::{GrantId, Params, Session, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
@@ -124,6 +124,8 @@ pub async fn ask(
     let Some((_, user)) = signed_in(&services, &cx, &browser).await? else {
         return Ok(respond::see_other(&services.path(&sign_in_at(&question))));
     };
+    let question = question.to(&cx, user.id).await?;
+    let user = scope::seen_by(&cx, [question.client.id.as_str()], user);
     let places = resource::shown(&cx, &question.request.resources, &question.request.scope).await?;
     let page = ConfirmPage {
         details: details::shown(&cx, &question.request.details).await?,
@@ -159,7 +161,10 @@ pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(p
     let Some((session, _)) = signed_in(&services, &cx, &browser).await? else {
         return Ok(respond::see_other(&services.path(&sign_in_at(&question))));
     };
+    let question = question.to(&cx, session.user).await?;
     let (decided, done) = match params.get("decision") {
+        // RFC 6749 §4.1.2.1: the device hears `access_denied`, as an application that sends its user here does.
+        Some("allow") if question.barred => (device::deny(&cx, &question).await?, "/device/done?outcome=denied"),
         Some("allow") => (device::allow(&cx, &question, &session).await?, "/device/done?outcome=allowed"),
         Some("deny") => (device::deny(&cx, &question).await?, "/device/done?outcome=denied"),
         Some("switch") => {

@@ -16,6 +16,7 @@ pub mod select_account;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
+pub mod tokens;
 mod words;
 
 use askama::Template;

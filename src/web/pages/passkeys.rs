@@ -7,8 +7,8 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
 use super::second::{self, CodesPage, Mistake};
-use super::security::{fresh, own_form, prove};
-use super::sign_in::{Form, Next, arrive, place, render, wait_words};
+use super::security::{fresh, own_form};
+use super::sign_in::{Form, Next, arrive, place, prove, render, wait_words};
 use super::{Site, forged};
 use crate::account::ceremony::{Ceremony, Reply};
 use crate::account::passkeys::{Added, NewPasskey, PasskeyAttempt};
@@ -85,13 +85,14 @@ pub async fn sign_in(
         SignIn::Throttled(at) => (wait_words(at.since(cx.now)), Some(at.since(cx.now))),
         SignIn::Wrong | SignIn::Second(_) | SignIn::Busy => (NOT_RIGHT.to_owned(), None),
     };
-    // Who is there has to prove it again.
-    let again = match &waiting {
-        Some(waiting) => match waiting.next(&cx, &browser).await? {
+    // Who has to prove it again stays on the page that names them.
+    let again = match (params.get("again"), &waiting) {
+        (Some(_), Some(waiting)) => match waiting.next(&cx, &browser).await? {
             Step::NeedSignIn(need) => need.again,
             _ => None,
         },
-        None => services.accounts.signed_in(browser.session(), cx.now).await?.map(|(_, user)| user),
+        (Some(_), None) => services.accounts.signed_in(browser.session(), cx.now).await?.map(|(_, user)| user),
+        (None, _) => None,
     };
     let (locked, username) = (again.is_some(), again.map(|user| user.username).unwrap_or_default());
     let form = Form { username, locked, passkey_error: Some(words), next, ..Form::default() };
@@ -134,12 +135,14 @@ pub async fn add_first(
 }
 
 pub async fn begin(State(services): State<Shared>, headers: HeaderMap, mut browser: Browser) -> Page {
-    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services, Next::Security)) };
     add_page(&services, &mut browser, (&user, device::name(&headers)), None).await
 }
 
 pub async fn add(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let name = params.get("name").unwrap_or_default();
     let id = browser.open_id(&services).await?;
     let new = NewPasskey { reply: reply(&params).unwrap_or_default(), browser: &id, name, waits: None };
@@ -154,7 +157,7 @@ pub async fn add(State(services): State<Shared>, mut browser: Browser, PageForm(
 }
 
 pub async fn naming(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
-    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services, Next::Security)) };
     let own = services.accounts.passkeys(user.id).await?;
     let passkey = own.into_iter().find(|passkey| Some(passkey.id) == named(&params)).ok_or(PageError::NotFound)?;
     let csrf = browser.csrf(&services).await?;
@@ -163,7 +166,9 @@ pub async fn naming(State(services): State<Shared>, mut browser: Browser, PageQu
 }
 
 pub async fn rename(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let id = named(&params).ok_or(PageError::NotFound)?;
     let name = params.get("name").unwrap_or_default();
     if !services.accounts.rename_passkey(user.id, id, name).await? {
@@ -173,7 +178,9 @@ pub async fn rename(State(services): State<Shared>, browser: Browser, PageForm(p
 }
 
 pub async fn remove(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let removed = match named(&params) {
         Some(id) => services.accounts.remove_factor(user.id, id, services.clock.now()).await?,
         None => false,

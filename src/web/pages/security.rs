@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::second::{CodesPage, SetUpView};
+use super::sign_in::{Next, prove};
 use super::words::ago;
 use super::{Site, forged};
 use crate::types::{Factor, FactorId, Params, Passkey, Session, Timestamp, User};
@@ -70,7 +71,7 @@ impl OwnView {
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let now = services.clock.now();
     let Some((_, user)) = services.accounts.signed_in(browser.session(), now).await? else {
-        return Ok(prove(&services));
+        return Ok(prove(&services, Next::Security));
     };
     let apps = services.accounts.factors(user.id, now).await?;
     let passkeys = services.accounts.passkeys(user.id).await?;
@@ -104,12 +105,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
 }
 
 pub async fn begin(State(services): State<Shared>, mut browser: Browser) -> Page {
-    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = fresh(&services, &browser).await? else { return Ok(prove(&services, Next::Security)) };
     add_page(&services, &mut browser, (&user, String::new()), None).await
 }
 
 pub async fn add(State(services): State<Shared>, mut browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let (code, name) = (params.get("code").unwrap_or_default(), params.get("name").unwrap_or_default());
     match services.accounts.confirm(user.id, (code, name), services.clock.now()).await? {
         Some(codes) if codes.is_empty() => Ok(respond::see_other(&services.path("/account/security?done=added"))),
@@ -122,7 +125,9 @@ pub async fn add(State(services): State<Shared>, mut browser: Browser, PageForm(
 }
 
 pub async fn remove(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let removed = match params.get("app").and_then(FactorId::parse) {
         Some(id) => services.accounts.remove_factor(user.id, id, services.clock.now()).await?,
         None => false,
@@ -132,7 +137,9 @@ pub async fn remove(State(services): State<Shared>, browser: Browser, PageForm(p
 }
 
 pub async fn renew_codes(State(services): State<Shared>, browser: Browser, PageForm(params): PageForm) -> Page {
-    let Some((_, user)) = own_form(&services, &browser, &params).await? else { return Ok(prove(&services)) };
+    let Some((_, user)) = own_form(&services, &browser, &params).await? else {
+        return Ok(prove(&services, Next::Security));
+    };
     let codes = services.accounts.other_recovery_codes(user.id, services.clock.now()).await?;
     Ok(CodesPage::response(&services, &codes, services.path("/account/security")))
 }
@@ -154,10 +161,6 @@ pub(super) async fn fresh(services: &Services, browser: &Browser) -> Result<Opti
     let now = services.clock.now();
     let Some((session, user)) = services.accounts.signed_in(browser.session(), now).await? else { return Ok(None) };
     Ok(services.accounts.is_fresh(&session, now).await?.then_some((session, user)))
-}
-
-pub(super) fn prove(services: &Services) -> Response {
-    respond::see_other(&services.path("/sign-in?next=security"))
 }
 
 async fn add_page(

@@ -26,15 +26,15 @@ struct SelectAccountPage {
     accounts: Vec<AccountView>,
 }
 
-struct AccountView {
-    session: String,
-    username: String,
-    name: Option<String>,
-    initial: String,
+pub struct AccountView {
+    pub session: String,
+    pub username: String,
+    pub name: Option<String>,
+    pub initial: String,
 }
 
 impl AccountView {
-    fn of(session: SessionId, user: &User) -> Self {
+    pub fn of(session: SessionId, user: &User) -> Self {
         let name = user.name().map(str::to_owned);
         Self {
             session: session.to_string(),
@@ -48,16 +48,15 @@ impl AccountView {
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
-    let Step::NeedAccount(account) = waiting.next(&cx, &browser).await? else {
+    let Step::NeedAccount(accounts) = waiting.next(&cx, &browser).await? else {
         return Ok(respond::see_other(&services.path(&waiting.resume_at())));
     };
-    let (session, user) = *account;
     let page = SelectAccountPage {
         site: Site::of(&services),
         csrf: browser.csrf(&services).await?,
         request: waiting.pending.id.to_string(),
         client: ClientView::of(&waiting.validated.client, &waiting.validated.target),
-        accounts: vec![AccountView::of(session.id, &user)],
+        accounts: accounts.iter().map(|(session, user)| AccountView::of(session.id, user)).collect(),
     };
     let form_action = Some(waiting.validated.target.form_action());
     Ok(respond::page(StatusCode::OK, &page, &Policy { form_action, ..Policy::default() }))
@@ -70,7 +69,7 @@ pub async fn answer(State(services): State<Shared>, browser: Browser, PageForm(p
     let cx = services.context();
     let waiting = Waiting::load(&services, &cx, &browser, &params).await?;
     // Only an account of this browser can be chosen; anything else is "another account".
-    let chosen = params.get("session").and_then(SessionId::parse).filter(|id| browser.session() == Some(*id));
+    let chosen = params.get("session").and_then(SessionId::parse).filter(|id| browser.sessions().contains(id));
     let Some(session) = chosen else {
         let sign_in = format!("/sign-in?request={}&switch=1", waiting.pending.id);
         return Ok(respond::see_other(&services.path(&sign_in)));

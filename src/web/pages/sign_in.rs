@@ -15,6 +15,7 @@ use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
 use crate::oauth::Context;
 use crate::oauth::authorize::{NeedSignIn, Step};
+use crate::store::Ending;
 use crate::types::{Fault, GrantId, Params, Session};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
@@ -56,7 +57,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
         let form = match (present, next) {
             // Who is there must prove it again.
-            (Some((session, user)), Next::Security | Next::Email | Next::Password)
+            (Some((session, user)), Next::Security | Next::Tokens | Next::Email | Next::Password)
                 if !services.accounts.is_fresh(&session, cx.now).await? =>
             {
                 Form { username: user.username, locked: true, next, ..Form::default() }
@@ -141,7 +142,7 @@ pub fn place<'a>(
     Place {
         browser: id,
         device: device::name(headers),
-        current: browser.session(),
+        sessions: browser.sessions(),
         address: peer.address,
         known: known_browser::read(services, headers),
     }
@@ -167,7 +168,9 @@ pub async fn arrive(
         None => true,
     };
     // Last, so that what fails before can be sent again by the same browser.
-    browser.sign_in(services, session.id).await?;
+    for left in browser.sign_in(services, session.id).await? {
+        services.accounts.end(left, Ending::SignOut, services.clock.now()).await?;
+    }
     if !chosen {
         return Err(gone());
     }
@@ -181,6 +184,8 @@ pub enum Next {
     Account,
     /// How they sign in, which only those may change who have proved just now who they are.
     Security,
+    /// Personal access tokens.
+    Tokens,
     /// Another e-mail address.
     Email,
     /// Another password.
@@ -194,6 +199,7 @@ impl Next {
         match (params.get("device").and_then(GrantId::parse), params.get("next")) {
             (Some(device), _) => Self::Device(device),
             (None, Some("security")) => Self::Security,
+            (None, Some("tokens")) => Self::Tokens,
             (None, Some("email")) => Self::Email,
             (None, Some("password")) => Self::Password,
             _ => Self::Account,
@@ -205,6 +211,7 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Security => Some(("next", "security".to_owned())),
+            Self::Tokens => Some(("next", "tokens".to_owned())),
             Self::Email => Some(("next", "email".to_owned())),
             Self::Password => Some(("next", "password".to_owned())),
             Self::Device(device) => Some(("device", device.to_string())),
@@ -215,11 +222,18 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Security => "/account/security".to_owned(),
+            Self::Tokens => "/account/tokens".to_owned(),
             Self::Email => "/account/email".to_owned(),
             Self::Password => "/account/password".to_owned(),
             Self::Device(device) => confirm_at(*device),
         }
     }
+}
+
+/// To the sign-in, for whoever has to prove who they are, and on from there.
+pub fn prove(services: &Services, next: Next) -> Response {
+    let next = next.field().map(|(name, value)| format!("?{name}={value}")).unwrap_or_default();
+    respond::see_other(&services.path(&format!("/sign-in{next}")))
 }
 
 /// What the form shows besides itself.

@@ -48,11 +48,12 @@ struct SigningOutPage {
 /// Asks before anybody is signed out.
 pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuery(params): PageQuery) -> Page {
     let cx = services.context();
-    let Some((_, user)) = services.accounts.signed_in(browser.session(), cx.now).await? else {
-        return Ok(respond::see_other(&services.path("/signed-out")));
-    };
     let waiting = waiting(&services, &cx, &browser, &params).await?;
     let logout = waiting.as_ref().map(|(_, logout)| logout);
+    let session = meant(&browser, logout);
+    let Some((_, user)) = services.accounts.signed_in(session, cx.now).await? else {
+        return Ok(respond::see_other(&services.path("/signed-out")));
+    };
     let page = SignOutPage {
         site: Site::of(&services),
         csrf: browser.csrf(&services).await?,
@@ -80,9 +81,16 @@ pub async fn answer(State(services): State<Shared>, mut browser: Browser, PageFo
     finish(&services, &cx, &mut browser, &logout).await
 }
 
+/// Who is signed out: whom the request proves to be meant, if they are here, else the account that was used last. Others
+/// stay signed in.
+pub fn meant(browser: &Browser, logout: Option<&Logout>) -> Option<SessionId> {
+    let hinted = logout.and_then(|logout| logout.hint.as_ref()).map(|hint| hint.session);
+    hinted.filter(|session| browser.sessions().contains(session)).or(browser.session())
+}
+
 /// Signs the browser out, and goes on to where that leads.
 pub async fn finish(services: &Services, cx: &Context, browser: &mut Browser, logout: &Logout) -> Page {
-    let session = browser.session();
+    let session = meant(browser, Some(logout));
     let frames = match session {
         Some(session) => frames(services, cx, session).await?,
         None => Vec::new(),
@@ -90,8 +98,8 @@ pub async fn finish(services: &Services, cx: &Context, browser: &mut Browser, lo
     // ASVS 7.4.1: on the server first; the cookie is a courtesy.
     if let Some(session) = session {
         services.accounts.end(session, Ending::SignOut, cx.now).await?;
+        browser.leave(services, session).await?;
     }
-    browser.sign_out().await?;
     let next = next(services, logout);
     if frames.is_empty() {
         return Ok(respond::see_other(&next));

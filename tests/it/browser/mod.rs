@@ -8,6 +8,7 @@ mod passkeys;
 mod registration;
 mod second_factor;
 mod sign_out;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -34,6 +34,7 @@ fn a_user_lives_from_create_to_delete() {
         "email": "Ada@example.com",
         "email_verified": true,
         "claims": { "name": "Ada Lovelace", "given_name": "Ada", "address": { "locality": "London" } },
+        "groups": [],
         "created_at": created["created_at"],
         "updated_at": created["created_at"],
         "disabled": false,

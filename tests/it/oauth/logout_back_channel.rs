@@ -117,7 +117,8 @@ async fn ends(app: &TestApp, rp: &Party<'_>, way: &str) -> String {
 }
 
 async fn every_end_of_a_session_is_told(engine: Engine) {
-    let (app, receiver) = (TestApp::with(engine, NEARBY).await, Receiver::start(Reply::Status(204)).await);
+    let one_account = format!("{NEARBY}[session]\naccounts_per_browser = 1\n");
+    let (app, receiver) = (TestApp::with(engine, &one_account).await, Receiver::start(Reply::Status(204)).await);
     let rp = party(&app, "web", &receiver).await;
     let ways = [
         "sign out",

@@ -306,7 +306,10 @@ async fn every_scope_and_claim_is_as_it_says(app: TestApp) {
     let everything: Map<String, Value> = supported
         .iter()
         .filter(|name| grantor::types::user::is_settable_claim(name))
-        .map(|name| (name.clone(), json!("something")))
+        .map(|name| {
+            let is_right = grantor::types::user::RIGHTS.contains(&name.as_str());
+            (name.clone(), if is_right { json!(["something"]) } else { json!("something") })
+        })
         .collect();
     app.user_with("ada", |user| user.claims = everything).await;
     let scopes = list(&document, "scopes_supported");

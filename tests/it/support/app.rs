@@ -10,7 +10,7 @@ use grantor::app::{Ambient, App};
 use grantor::config::Config;
 use grantor::crypto::{KeyRing, SystemRandom};
 use grantor::store::{Store, Stored};
-use grantor::types::{ClientMetadata, Clock, SystemClock, Timestamp, User, UserId};
+use grantor::types::{ClientMetadata, Clock, Memberships, SystemClock, Timestamp, User, UserId};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::{OnceCell, oneshot};
@@ -257,6 +257,7 @@ impl TestApp {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            memberships: Memberships::default(),
         };
         change(&mut user);
         let hashing = grantor::app::password_hashing(&self.config).expect("the hasher starts");

@@ -56,11 +56,16 @@ pub fn twist(what: &'static str, change: impl Fn(&mut Authenticator) + 'static) 
 
 impl Authenticator {
     pub fn at(app: &TestApp) -> Self {
+        Self::of(app.issuer())
+    }
+
+    /// For the issuer at this address.
+    pub fn of(issuer: &str) -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
         Self {
             key: key.to_pkcs8v1().expect("a key").as_ref().to_vec(),
             id: random::bytes::<32>(&grantor::crypto::SystemRandom::new()).to_vec(),
-            origin: app.issuer().to_owned(),
+            origin: issuer.to_owned(),
             rp_id: "localhost".to_owned(),
             user: None,
             present: true,

@@ -26,6 +26,7 @@ mod sign_out;
 mod sign_up;
 mod throttle;
 mod tls;
+mod tokens;
 
 use crate::support::app::PASSWORD;
 use crate::support::{Page, Person, TestApp};

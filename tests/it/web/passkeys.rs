@@ -59,7 +59,7 @@ impl Person {
     }
 
     pub async fn sends_to(&self, path: &str, page: &Page, answer: &str) -> Page {
-        let own = ["csrf", "challenge", "sign_in", "request", "next"].map(|name| (name, page.hidden(name)));
+        let own = ["csrf", "challenge", "sign_in", "request", "next", "again"].map(|name| (name, page.hidden(name)));
         let mut fields: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         fields.retain(|(_, value)| !value.is_empty());
         fields.push(("answer", answer));

@@ -11,7 +11,7 @@ use crate::support::{Pkce, TestApp};
 
 each_database!(
     the_same_person_again_keeps_the_session_with_a_new_authentication,
-    another_person_in_the_same_browser_ends_the_session_of_the_first,
+    where_one_account_is_all_another_person_ends_the_session_of_the_first,
     a_session_ends_when_nobody_uses_it,
     using_the_account_page_is_use,
     a_session_ends_in_any_case,
@@ -37,7 +37,8 @@ async fn the_same_person_again_keeps_the_session_with_a_new_authentication(app: 
     app.introspect(second.access_token()).await.expect_active();
 }
 
-async fn another_person_in_the_same_browser_ends_the_session_of_the_first(app: TestApp) {
+async fn where_one_account_is_all_another_person_ends_the_session_of_the_first(app: TestApp) {
+    let app = app.another("[session]\naccounts_per_browser = 1\n").await;
     let ada = app.user("ada").await;
     app.user("bob").await;
     let rp = app.client("web").create().await;

@@ -17,7 +17,7 @@ each_engine!(
     whether_an_address_has_an_account_does_not_show,
     an_account_is_made_once_for_an_hour,
     what_will_not_do_is_named_beside_its_field,
-    somebody_who_signs_in_elsewhere_meanwhile_is_not_taken_along,
+    whoever_is_signed_in_already_stays_so_beside_the_new_one,
     where_everybody_needs_a_second_factor_it_is_set_up_first,
     without_leave_nobody_makes_an_account,
 );
@@ -187,7 +187,7 @@ async fn what_will_not_do_is_named_beside_its_field(engine: Engine) {
     assert!(person.is_signed_in().await);
 }
 
-async fn somebody_who_signs_in_elsewhere_meanwhile_is_not_taken_along(engine: Engine) {
+async fn whoever_is_signed_in_already_stays_so_beside_the_new_one(engine: Engine) {
     let (app, mails) = server(engine).await;
     let ada = app.user("ada").await;
     let person = app.person();
@@ -196,7 +196,8 @@ async fn somebody_who_signs_in_elsewhere_meanwhile_is_not_taken_along(engine: En
     let page = person.makes_an_account(&mails.receives(1).await.link(), "", NEW).await;
     assert!(page.url.ends_with("/account") && page.body.contains("grace@example.org"), "{page:?}");
     use grantor::types::Clock as _;
-    assert!(app.store.sessions_of(ada, app.clock.now()).await.unwrap().is_empty());
+    assert_eq!(app.store.sessions_of(ada, app.clock.now()).await.unwrap().len(), 1);
+    assert!(page.body.contains("Also signed in here"), "{}", page.body);
 }
 
 async fn where_everybody_needs_a_second_factor_it_is_set_up_first(engine: Engine) {

@@ -15,7 +15,7 @@ use crate::account::names;
 use crate::cli::Admin;
 use crate::crypto::{foreign, random};
 use crate::store::Stored;
-use crate::types::{Timestamp, User, UserId, claim_value};
+use crate::types::{Memberships, Timestamp, User, UserId, claim_value};
 
 #[derive(Args)]
 pub struct Import {
@@ -145,6 +145,7 @@ fn settle(person: Person, admin: &Admin, taken: &mut HashSet<String>) -> Result<
         created_at: now,
         updated_at: now,
         disabled_at: person.is_disabled.then_some(now),
+        memberships: Memberships::default(),
     };
     Ok((user, hash))
 }
