@@ -225,4 +225,18 @@ async fn an_administrator_lets_somebody_try_again_at_once() {
     assert_eq!(attempt(crate::support::app::PASSWORD).await, 429);
     assert!(beside.ok(&unlock).await.starts_with("Forgot the wrong attempts at ada"));
     assert_eq!(attempt(crate::support::app::PASSWORD).await, 200);
+
+    let mut device = crate::support::authenticator::Authenticator::at(&app);
+    person.adds_a_passkey(&mut device).await;
+    let attempt = async |forges: bool| {
+        let (person, mut device) =
+            (app.person(), crate::support::authenticator::Authenticator { forges, ..device.clone() });
+        person.shows(&person.get("/sign-in").await, &mut device).await.status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(attempt(true).await, 422);
+    }
+    assert_eq!(attempt(false).await, 429);
+    assert!(beside.ok(&unlock).await.starts_with("Forgot the wrong attempts at ada"));
+    assert_eq!(attempt(false).await, 200);
 }

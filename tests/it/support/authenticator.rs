@@ -61,12 +61,13 @@ impl Authenticator {
 
     /// For the issuer at this address.
     pub fn of(issuer: &str) -> Self {
+        let issuer = url::Url::parse(issuer).expect("a URL");
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
         Self {
             key: key.to_pkcs8v1().expect("a key").as_ref().to_vec(),
             id: random::bytes::<32>(&grantor::crypto::SystemRandom::new()).to_vec(),
-            origin: issuer.to_owned(),
-            rp_id: "localhost".to_owned(),
+            origin: issuer.origin().ascii_serialization(),
+            rp_id: issuer.domain().expect("a name").to_owned(),
             user: None,
             present: true,
             verified: true,
