@@ -10,7 +10,7 @@ use super::throttle::{Admission, Guess, KnownBrowser};
 use super::{Accounts, names};
 use crate::crypto::{Busy, Verdict};
 use crate::store::Stored;
-use crate::types::{Fault, Session, Timestamp, User};
+use crate::types::{Event, EventKind, Fault, Session, Timestamp, User};
 
 /// Whether somebody is who they say they are.
 enum Proof {
@@ -119,8 +119,8 @@ impl Accounts {
         // ASVS 6.3.7
         let letter = Letter::PasswordChanged { account: user.username.clone(), at: now };
         self.tell(&mut tx, user, letter, now).await?;
+        tx.log(Event::within(session, EventKind::PasswordChanged, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "password_changed", by = "owner", user = %user.id);
         Ok(PasswordChange::Done)
     }
 }

@@ -6,7 +6,7 @@ use super::links::{self, Detail, Order};
 use super::{Accounts, wishes::Wish};
 use crate::crypto::Digest;
 use crate::store::{Link, Message, Purpose, Stored};
-use crate::types::{Fault, SessionId, Timestamp, User, UserId};
+use crate::types::{Event, EventKind, Fault, SessionId, Timestamp, User, UserId};
 
 /// A link that would work: whose address it would change, and to which.
 pub struct Change {
@@ -110,8 +110,8 @@ impl Accounts {
             let letter = |link| Letter::EmailChanged { account, email, at: now, link };
             self.write(&mut tx, old, Letter::with_link(&secret, letter), now).await?;
         }
+        tx.log(Event::new(user.id, EventKind::EmailChanged, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "email_changed", by = "link", user = %user.id);
         Ok(Changed::Done)
     }
 
@@ -139,8 +139,8 @@ impl Accounts {
             return Ok(Changed::Taken);
         }
         tx.end_sessions_of(user.id, None, now).await?;
+        tx.log(Event::new(user.id, EventKind::EmailRestored, now)).await?;
         tx.commit().await?;
-        tracing::warn!(target: "audit", event = "email_changed", by = "undo", user = %user.id);
         Ok(Changed::Done)
     }
 

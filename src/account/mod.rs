@@ -6,6 +6,7 @@
 //! | `sign_in` | from name and password, and a second factor, to a session (ASVS V6.3, V7.2) |
 //! | `second_factor`, `totp` | authenticator apps and recovery codes (ASVS V6.5) |
 //! | `passkeys`, `ceremony` | passkeys, beside a password and instead of one (Web Authentication) |
+//! | `profile` | what people change, take with them, and delete |
 //! | `personal_tokens` | personal access tokens |
 //! | `throttle` | how often somebody may guess (ASVS V6.3.1) |
 //! | `overview` | what the account page shows and ends (ASVS V7.5.2, V10.7.3) |
@@ -26,6 +27,7 @@ pub mod overview;
 pub mod passkeys;
 pub mod password;
 pub mod personal_tokens;
+pub mod profile;
 pub mod recovery;
 pub mod registration;
 pub mod second_factor;

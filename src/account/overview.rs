@@ -4,15 +4,23 @@ use std::sync::Arc;
 
 use super::Accounts;
 use crate::store::{Consent, Ending};
-use crate::types::{Client, ClientId, Fault, Session, SessionId, Timestamp, User};
+use crate::types::{Client, ClientId, Event, EventKind, Fault, Session, SessionId, Timestamp, User};
 
 /// Everything on the account page.
 pub struct Overview {
-    /// What was allowed, with the client where it is still registered.
-    pub consents: Vec<(Consent, Option<Arc<Client>>)>,
+    pub connected: Vec<Connected>,
     /// Clients that they have not allowed anything, and could begin to use.
     pub others: Vec<Client>,
     pub sessions: Vec<Session>,
+}
+
+/// What was allowed to a client.
+pub struct Connected {
+    pub consent: Consent,
+    /// While it is registered.
+    pub client: Option<Arc<Client>>,
+    /// When it last got tokens for this; `None` if that is not known any more.
+    pub used_at: Option<Timestamp>,
 }
 
 impl Accounts {
@@ -34,15 +42,17 @@ impl Accounts {
     /// # Errors
     /// When the database is away.
     pub async fn overview(&self, user: &User, now: Timestamp) -> Result<Overview, Fault> {
-        let mut consents = Vec::new();
+        let uses = self.store.clients_used_by(user.id).await?;
+        let mut connected = Vec::new();
         for consent in self.store.consents_of(user.id).await? {
             let client = self.store.client(&consent.client).await?;
-            consents.push((consent, client));
+            let used_at = uses.iter().find(|(id, _)| *id == consent.client).map(|(_, at)| *at);
+            connected.push(Connected { consent, client, used_at });
         }
         let mut others = self.store.clients_to_open().await?;
-        others.retain(|client| !consents.iter().any(|(consent, _)| consent.client == client.id));
+        others.retain(|client| !connected.iter().any(|known| known.consent.client == client.id));
         others.sort_by(|a, b| a.metadata.client_name.cmp(&b.metadata.client_name));
-        Ok(Overview { consents, others, sessions: self.store.sessions_of(user.id, now).await? })
+        Ok(Overview { connected, others, sessions: self.store.sessions_of(user.id, now).await? })
     }
 
     /// Takes back what the user allowed a client: its grants and their tokens end (ASVS 10.7.3). `false` if there
@@ -53,10 +63,10 @@ impl Accounts {
     pub async fn withdraw(&self, user: &User, client: &ClientId, now: Timestamp) -> Result<bool, Fault> {
         let mut tx = self.store.begin().await?;
         let withdrawn = tx.withdraw_consent(user.id, client, now).await?;
-        tx.commit().await?;
         if withdrawn {
-            tracing::info!(target: "audit", event = "consent_withdrawn", user = %user.id, %client);
+            tx.log(Event::new(user.id, EventKind::Withdrawn, now).about(client.as_str())).await?;
         }
+        tx.commit().await?;
         Ok(withdrawn)
     }
 
@@ -67,8 +77,8 @@ impl Accounts {
     pub async fn end_others(&self, present: &Session, now: Timestamp) -> Result<(), Fault> {
         let mut tx = self.store.begin().await?;
         tx.end_sessions_of(present.user, Some(present.id), now).await?;
+        tx.log(Event::within(present, EventKind::SignedOutElsewhere, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "other_sessions_ended", user = %present.user, kept = %present.id);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::sign_in::{Place, SignIn, signed_in};
 use super::throttle::{Admission, Guess};
 use crate::crypto::random;
 use crate::store::Stored;
-use crate::types::{Authentication, FactorId, Fault, Passkey, SignInId, Timestamp, User, UserId};
+use crate::types::{Authentication, Event, EventKind, FactorId, Fault, Passkey, SignInId, Timestamp, User, UserId};
 
 /// A passkey that somebody wants to add, in a browser.
 pub struct NewPasskey<'a> {
@@ -103,7 +103,6 @@ impl Accounts {
         let codes = self.first_recovery_codes(&mut tx, user.id, now).await?;
         self.tell_of(&mut tx, Some(user), Factors::PasskeyAdded, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "passkey_added", user = %user.id, passkey = %passkey.id);
         Ok(Added::Done(codes))
     }
 
@@ -146,10 +145,9 @@ impl Accounts {
         let Some(state) = self.spend_challenge(opened, now).await? else { return Ok(refused(None)) };
         let Some(passkey) = self.store.passkey(assertion.credential_id()).await? else { return Ok(refused(None)) };
         let user = passkey.user;
-        let Verdict::Right(counter) = self.told(&passkey, self.verify(&assertion, &passkey, (Purpose::SignIn, state))?)
-        else {
-            return Ok(refused(Some(user)));
-        };
+        let verdict = self.verify(&assertion, &passkey, (Purpose::SignIn, state))?;
+        self.note(&passkey, &verdict, now).await?;
+        let Verdict::Right(counter) = verdict else { return Ok(refused(Some(user))) };
         let present = self.present(place, user, now).await?;
         let owner = if self.is_news(place, user) { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
@@ -161,10 +159,9 @@ impl Accounts {
         if let Some(owner) = &owner {
             self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
         }
+        tx.log(Event::within(&session, EventKind::SignedIn, now).about(passkey.name)).await?;
         tx.commit().await?;
         self.was_right(counted).await?;
-        let (passkey, id) = (passkey.id, session.id);
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %id, %passkey);
         Ok(SignIn::Done(Box::new(session)))
     }
 
@@ -207,20 +204,22 @@ impl Accounts {
         // WebAuthn §7.2 step 5: one of those that were asked for, and theirs still.
         let passkey = self.store.passkey(assertion.credential_id()).await?.filter(|passkey| passkey.user == user);
         let Some(passkey) = passkey else { return Ok(None) };
-        let verdict = self.told(&passkey, self.verify(&assertion, &passkey, (purpose, state))?);
+        let verdict = self.verify(&assertion, &passkey, (purpose, state))?;
+        self.note(&passkey, &verdict, now).await?;
         Ok(match verdict {
             Verdict::Right(counter) => Some(Spent::Passkey(passkey.id, counter)),
             Verdict::Wrong | Verdict::CountedBack => None,
         })
     }
 
-    /// A device that counted back may have been copied: somebody should look into it.
-    fn told(&self, passkey: &Passkey, verdict: Verdict) -> Verdict {
+    /// A device that counted back may have been copied: its owner should know.
+    async fn note(&self, passkey: &Passkey, verdict: &Verdict, now: Timestamp) -> Result<(), Fault> {
         if matches!(verdict, Verdict::CountedBack) {
-            let (user, passkey) = (passkey.user, passkey.id);
-            tracing::warn!(target: "audit", event = "passkey_counted_back", outcome = "refused", %user, %passkey);
+            let mut tx = self.store.begin().await?;
+            tx.log(Event::new(passkey.user, EventKind::PasskeyCountedBack, now).about(&*passkey.name)).await?;
+            tx.commit().await?;
         }
-        verdict
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use super::Accounts;
 use super::letters::Letter;
 use crate::crypto::{api_token, random, sha256};
 use crate::store::Stored;
-use crate::types::{ApiToken, Fault, Holder, Scope, Timestamp, TokenId, User};
+use crate::types::{ApiToken, Event, EventKind, Fault, Holder, Scope, Timestamp, TokenId, User};
 
 /// What somebody wants to have one for.
 pub struct NewToken {
@@ -65,8 +65,8 @@ impl Accounts {
         // ASVS 6.3.7
         let letter = Letter::TokenMade { account: user.username.clone(), name: token.name.clone(), at: now };
         self.tell(&mut tx, user, letter, now).await?;
+        tx.log(Event::new(user.id, EventKind::TokenMade, now).about(token.name)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "api_token_made", user = %user.id, token = %token.id, scope = %token.scope);
         Ok(Made::Token(secret))
     }
 
@@ -77,10 +77,10 @@ impl Accounts {
     pub async fn end_token(&self, user: &User, id: TokenId, now: Timestamp) -> Result<bool, Fault> {
         let mut tx = self.store.begin().await?;
         let ended = tx.delete_api_token(id, Some(&Holder::User(user.id)), now).await? == Stored::Stored;
-        tx.commit().await?;
         if ended {
-            tracing::info!(target: "audit", event = "api_token_ended", by = "owner", user = %user.id, token = %id);
+            tx.log(Event::new(user.id, EventKind::TokenEnded, now)).await?;
         }
+        tx.commit().await?;
         Ok(ended)
     }
 }

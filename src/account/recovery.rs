@@ -10,7 +10,7 @@ use super::wishes::{self, Wish};
 use super::{Accounts, names};
 use crate::crypto::{Busy, Digest};
 use crate::store::{Credentials, Message, Purpose, Stored};
-use crate::types::{Fault, RequestId, Timestamp, User, UserId};
+use crate::types::{Event, EventKind, Fault, RequestId, Timestamp, User, UserId};
 
 /// A link that would work, and whose password it would change.
 pub struct Reset {
@@ -139,8 +139,8 @@ impl Accounts {
             let letter = Letter::PasswordChanged { account: reset.user.username.clone(), at: now };
             self.write(&mut tx, to, letter, now).await?;
         }
+        tx.log(Event::new(id, EventKind::PasswordReset, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "password_changed", by = "link", user = %id);
         Ok(Chosen::Done(reset.request))
     }
 }

@@ -14,7 +14,7 @@ use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Digest, random};
 use crate::outgoing::mail;
 use crate::store::{Message, Purpose, Stored};
-use crate::types::{Authentication, Fault, Memberships, RequestId, Timestamp, User, UserId};
+use crate::types::{Authentication, Event, EventKind, Fault, Memberships, RequestId, Timestamp, User, UserId};
 
 /// A link that would work.
 pub struct Invited {
@@ -165,8 +165,8 @@ impl Accounts {
             let session = self.open_session(&mut tx, (user.id, proved), (None, &new.place), now).await?;
             SignIn::Done(Box::new(session))
         };
+        tx.log(Event::new(user.id, EventKind::SignedUp, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "sign_up", outcome = "done", user = %user.id);
         Ok(SignedUp::Done(signed_in, invited.request))
     }
 }

@@ -11,7 +11,7 @@ use crate::config::second_factor::Policy;
 use crate::crypto::{Random, random, sha256};
 use crate::store::{Stored, Tx};
 use crate::types::authentication::Method;
-use crate::types::{Factor, FactorId, Fault, Session, Timestamp, User, UserId};
+use crate::types::{Event, Factor, FactorId, Fault, Session, Timestamp, User, UserId};
 
 /// How many recovery codes somebody has.
 const RECOVERY_CODES: usize = 10;
@@ -111,7 +111,6 @@ impl Accounts {
         let codes = self.first_recovery_codes(&mut tx, user, now).await?;
         self.tell_of(&mut tx, owner.as_ref(), Factors::Added, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "second_factor_added", %user, factor = %factor.id);
         Ok(Some(codes))
     }
 
@@ -140,7 +139,6 @@ impl Accounts {
         }
         self.tell_of(&mut tx, owner.as_ref(), told, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "second_factor_removed", %user, factor = %id);
         Ok(true)
     }
 
@@ -158,7 +156,6 @@ impl Accounts {
         tx.replace_recovery_codes(user, &hashes(&codes), now).await?;
         self.tell_of(&mut tx, owner.as_ref(), Factors::CodesReplaced, now).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "recovery_codes_replaced", %user);
         Ok(codes)
     }
 
@@ -182,6 +179,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let Some(owner) = owner else { return Ok(()) };
+        tx.log(Event::new(owner.id, what.event(), now)).await?;
         let letter = Letter::SecondFactor { account: owner.username.clone(), what, at: now };
         self.tell(tx, owner, letter, now).await
     }

@@ -13,7 +13,9 @@ use super::throttle::{Admission, Guess, KnownBrowser};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
-use crate::types::{Authentication, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId};
+use crate::types::{
+    Authentication, Event, EventKind, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId,
+};
 
 /// How long a sign-in waits for its second step (ASVS 6.5.5 has it for codes that are sent).
 const SECOND_STEP: Duration = Duration::from_mins(10);
@@ -167,8 +169,8 @@ impl Accounts {
         if self.is_news(place, user.id) {
             self.tell(&mut tx, user, signed_in(user, place, now), now).await?;
         }
+        tx.log(Event::within(&session, EventKind::SignedIn, now)).await?;
         tx.commit().await?;
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", user = %user.id, session = %session.id);
         Ok(SignIn::Done(Box::new(session)))
     }
 
@@ -239,9 +241,9 @@ impl Accounts {
         if let (Some(owner), true) = (&owner, elsewhere) {
             self.tell(&mut tx, owner, signed_in(owner, place, now), now).await?;
         }
+        tx.log(Event::within(&session, EventKind::SignedIn, now)).await?;
         tx.commit().await?;
         self.was_right(counted).await?;
-        tracing::info!(target: "audit", event = "sign_in", outcome = "done", %user, session = %session.id, factors = 2);
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }
 

@@ -97,6 +97,7 @@ pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
         token_ceiling: ACCESS_TOKEN_CEILING,
+        events_kept: config.account.events_kept,
         max_staleness: config.feed.max_staleness,
     };
     Store::open(options, clock).await.map_err(|fault| anyhow!("{fault}")).with_context(|| match &url {

@@ -4,6 +4,7 @@
 //! `config.example.toml` shows each key with its default.
 
 pub mod about;
+pub mod account;
 pub mod authorization;
 pub mod client_authentication;
 pub mod database;
@@ -33,6 +34,7 @@ pub mod security;
 pub mod server;
 pub mod session;
 pub mod sign_up;
+pub mod signed_urls;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
@@ -43,6 +45,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use about::About;
+pub use account::Account;
 pub use authorization::Authorization;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
@@ -68,6 +71,7 @@ pub use security::Security;
 pub use server::Server;
 pub use session::Session;
 pub use sign_up::SignUp;
+pub use signed_urls::SignedUrls;
 pub use throttle::Throttle;
 pub use tls::Tls;
 pub use tokens::{ACCESS_TOKEN_CEILING, ID_TOKEN_CEILING, Tokens};
@@ -93,6 +97,7 @@ pub struct Config {
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub account: Account,
     pub personal_tokens: PersonalTokens,
     pub keys: Keys,
     pub security: Security,
@@ -102,6 +107,7 @@ pub struct Config {
     pub registration: Registration,
     pub outgoing: Outgoing,
     pub mail: Mail,
+    pub signed_urls: SignedUrls,
     pub sign_up: SignUp,
     pub log: Log,
 }
@@ -167,6 +173,7 @@ impl Config {
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            account: reader.section("account"),
             personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),
             security: reader.section("security"),
@@ -176,6 +183,7 @@ impl Config {
             registration: reader.section("registration"),
             outgoing: reader.section("outgoing"),
             mail: reader.section("mail"),
+            signed_urls: reader.section("signed_urls"),
             sign_up: reader.section("sign_up"),
             log: reader.section("log"),
         };

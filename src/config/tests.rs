@@ -66,6 +66,8 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("feed", section::keys_of::<Feed>());
     check("client_authentication", section::keys_of::<ClientAuthentication>());
     check("outgoing", section::keys_of::<Outgoing>());
+    check("signed_urls", section::keys_of::<SignedUrls>());
+    check("account", section::keys_of::<Account>());
     check("personal_tokens", section::keys_of::<PersonalTokens>());
     check("sign_up", section::keys_of::<SignUp>());
     check("mail", section::keys_of::<Mail>());
@@ -281,6 +283,9 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[about]\nterms = \"terms.html\"", ":2: about.terms: must be the URL of a page"),
         ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),
+        ("[signed_urls]\nmax_lifetime = \"1s\"", ":2: signed_urls.max_lifetime: must be between"),
+        ("[account]\neditable = [\"email\"]", ":2: account.editable: \"email\" is none of name, given_name"),
+        ("[account]\nevents_kept = \"1h\"", ":2: account.events_kept: must be between"),
         ("[personal_tokens]\nscope = \"a openid\"", ":2: personal_tokens.scope: must not have openid"),
         ("[personal_tokens]\nmax_lifetime = \"1m\"", ":2: personal_tokens.max_lifetime: must be between"),
         ("[personal_tokens]\nmost = 0", ":2: personal_tokens.most: must be between"),

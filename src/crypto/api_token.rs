@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Digest, Random, random, sha256};
 
-const PREFIXES: [&str; 2] = ["gr_pat_", "gr_key_"];
+const PREFIXES: [&str; 3] = ["gr_pat_", "gr_key_", "gr_url_"];
 
 const RANDOM: usize = 20;
 const CHECKSUM: usize = 4;

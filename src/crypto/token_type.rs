@@ -19,10 +19,12 @@ pub enum TokenType {
     RefreshToken,
     /// OIDC Back-Channel Logout §2.4.
     LogoutToken,
+    /// An address that a client had signed (`oauth/signed_url.rs`).
+    SignedUrl,
 }
 
 impl TokenType {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::AccessToken,
         Self::IdToken,
         Self::AuthorizationResponse,
@@ -30,6 +32,7 @@ impl TokenType {
         Self::Introspection,
         Self::RefreshToken,
         Self::LogoutToken,
+        Self::SignedUrl,
     ];
 
     /// The `typ` of its header.
@@ -40,6 +43,7 @@ impl TokenType {
             Self::Introspection => "token-introspection+jwt",
             Self::RefreshToken => "rt+jwt",
             Self::LogoutToken => "logout+jwt",
+            Self::SignedUrl => "signed-url+jwt",
         }
     }
 

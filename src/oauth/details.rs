@@ -21,8 +21,11 @@ pub async fn asked(cx: &Context, client: &Client, params: &Params) -> Result<Aut
     let details = AuthorizationDetails::parse(text)
         .map_err(|why| invalid_authorization_details(format!("authorization_details is refused: {why}")))?;
     let known = cx.store.authorization_types().await?;
-    for detail in details.iter() {
-        check(client, &known, detail)?;
+    for (place, detail) in details.iter().enumerate() {
+        let at = |error: OAuthError| {
+            invalid_authorization_details(format!("object {} of them: {}", place + 1, error.description))
+        };
+        check(client, &known, detail).map_err(at)?;
     }
     Ok(details)
 }

@@ -15,7 +15,7 @@ use super::scope::{OFFLINE_ACCESS, for_user, requested, still_registered};
 use super::{Context, Error, details};
 use crate::crypto::{Digest, Random, hash, random};
 use crate::store::{Decision, DeviceRequest, NewDevice, NewGrant};
-use crate::types::{Algorithm, Client, Fault, GrantId, GrantType, Params, Session, Terms, UserId};
+use crate::types::{Algorithm, Client, Event, EventKind, Fault, GrantId, GrantType, Params, Session, Terms, UserId};
 
 /// RFC 8628 §6.1: no vowels, so no words; no digits, so none that looks like a letter.
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -238,9 +238,8 @@ pub async fn allow(cx: &Context, question: &Question, session: &Session) -> Resu
     tx.grant_consent(grant.user, &grant.client, &grant.scope, cx.now).await?;
     tx.remember_details(grant.user, &grant.client, &memorable).await?;
     tx.create_grant(&grant).await?;
+    tx.log(Event::within(session, EventKind::Allowed, cx.now).about(grant.client.as_str())).await?;
     tx.commit().await?;
-    tracing::info!(target: "audit", event = "device_code", outcome = "allowed",
-        user = %grant.user, client = %grant.client, grant = %grant.id, scope = %grant.scope);
     Ok(true)
 }
 

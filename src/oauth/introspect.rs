@@ -9,9 +9,10 @@ use super::api_token::{self, ApiTokenClaims};
 use super::error::invalid_request;
 use super::issue::access_token::{self, AccessClaims};
 use super::issue::{self, refresh_token};
+use super::signed_url::{self, UrlClaims};
 use super::{Context, Error, details, encryption, profile};
 use crate::crypto::{TokenType, jwt};
-use crate::types::{Audience, AuthorizationDetails, Client, ClientId, Fault, Params, SenderKey};
+use crate::types::{Audience, AuthorizationDetails, Client, ClientId, Fault, Params, SenderKey, SignedUrl};
 
 /// What is said of a token (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -19,6 +20,7 @@ use crate::types::{Audience, AuthorizationDetails, Client, ClientId, Fault, Para
 pub enum Introspection {
     Access(Box<ActiveAccess>),
     ApiToken(Box<ActiveApiToken>),
+    Url(Box<ActiveUrl>),
     Refresh(Box<ActiveRefresh>),
     Inactive { active: False },
 }
@@ -40,6 +42,14 @@ pub struct ActiveApiToken {
     token_type: &'static str,
     #[serde(flatten)]
     claims: ApiTokenClaims,
+}
+
+#[derive(Serialize)]
+pub struct ActiveUrl {
+    active: True,
+    token_type: &'static str,
+    #[serde(flatten)]
+    claims: UrlClaims,
 }
 
 #[derive(Serialize)]
@@ -137,7 +147,24 @@ pub async fn introspect(cx: &Context, caller: &Client, params: &Params) -> Resul
             exp: claims.exp,
         })));
     }
+    if let Some(url) = signed_url::find(cx, token).await? {
+        return of_signed_url(cx, caller, &url).await;
+    }
     of_api_token(cx, caller, token).await
+}
+
+/// The same of a signed address. The server behind it, which lets its bearer in, spends what works once; the client that
+/// had it signed only looks.
+async fn of_signed_url(cx: &Context, caller: &Client, url: &SignedUrl) -> Result<Introspection, Error> {
+    let is_server = is_for(cx, caller, &url.audience);
+    if url.client != caller.id && !is_server {
+        return Ok(INACTIVE);
+    }
+    if is_server && !signed_url::admit(cx, url).await? {
+        return Ok(INACTIVE);
+    }
+    let claims = UrlClaims::of(cx, url);
+    Ok(Introspection::Url(Box::new(ActiveUrl { active: True, token_type: "signed_url", claims })))
 }
 
 /// The same of a personal access token, or an API key.

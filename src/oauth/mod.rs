@@ -63,6 +63,7 @@ pub mod resource;
 pub mod revoke;
 pub mod scope;
 pub mod sender;
+pub mod signed_url;
 pub mod subjects;
 pub mod token;
 pub mod userinfo;

@@ -2,7 +2,7 @@
 
 use super::error::{OAuthError, invalid_request};
 use super::issue::{access_token, refresh_token};
-use super::{Context, Error, api_token};
+use super::{Context, Error, api_token, signed_url};
 use crate::store::{Reason, Stored};
 use crate::types::{Client, Params};
 
@@ -36,6 +36,11 @@ pub async fn revoke(cx: &Context, client: &Client, params: &Params) -> Result<()
         // RFC 7009 §2.1: the access tokens "based on the same authorization grant" go with it.
         cx.store.revoke_grant(claims.grant, Reason::ByClient, cx.now).await?;
         tracing::info!(target: "audit", event = "grant_revoked", client = %client.id, grant = %claims.grant);
+    } else if let Some(url) = signed_url::find(cx, token).await? {
+        if url.client != client.id {
+            return Err(not_yours().into());
+        }
+        signed_url::revoke(cx, &url).await?;
     } else if let Some((_, key)) = api_token::find(cx, token).await? {
         if key.holder.client() != Some(&client.id) {
             return Err(not_yours().into());

@@ -68,6 +68,10 @@ impl Store {
             WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < $1 LIMIT $2)";
         const API_TOKENS: &str = "DELETE FROM api_tokens
             WHERE id IN (SELECT id FROM api_tokens WHERE expires_at < $1 LIMIT $2)";
+        const SIGNED_URLS: &str = "DELETE FROM signed_urls
+            WHERE id IN (SELECT id FROM signed_urls WHERE expires_at < $1 LIMIT $2)";
+        const EVENTS: &str = "DELETE FROM events
+            WHERE (user_id, at, kind, about) IN (SELECT user_id, at, kind, about FROM events WHERE at < $1 LIMIT $2)";
         // Who was used once is never looked at again.
         const USED_CLIENTS: &str = "UPDATE clients SET unused_at = NULL
             WHERE id IN (SELECT id FROM clients WHERE unused_at < $1
@@ -92,6 +96,8 @@ impl Store {
             (FACTORS, now.minus(KEPT)),
             (REGISTRATION_TOKENS, now),
             (API_TOKENS, now.minus(SHOWN)),
+            (SIGNED_URLS, now),
+            (EVENTS, now.minus(self.events_kept())),
             (USED_CLIENTS, now),
         ];
         for (statement, before) in expired {

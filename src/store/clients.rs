@@ -259,7 +259,8 @@ impl Tx {
     async fn forget_what_was_granted_to(&mut self, id: &ClientId, now: Timestamp) -> Result<(), Fault> {
         const CONSENTS: &str = "DELETE FROM consents WHERE client_id = $1";
         const GRANTS: &str = "DELETE FROM grants WHERE client_id = $1";
-        for statement in [CONSENTS, GRANTS] {
+        const SIGNED_URLS: &str = "DELETE FROM signed_urls WHERE client_id = $1";
+        for statement in [CONSENTS, GRANTS, SIGNED_URLS] {
             on!(self.on(), db => query(statement).bind(id.as_str()).execute(db).await.map(|_| ()))?;
         }
         self.delete_api_tokens_of(&Holder::Client(id.clone()), now).await

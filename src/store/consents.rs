@@ -77,6 +77,15 @@ impl Store {
         let rows: Vec<ConsentRow> = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
         rows.into_iter().map(Consent::try_from).collect()
     }
+
+    /// The clients that have tokens of a user, and when each got the last.
+    pub async fn clients_used_by(&self, user: UserId) -> Result<Vec<(ClientId, Timestamp)>, Fault> {
+        const SELECT: &str = "SELECT client_id, MAX(COALESCE(rotated_at, redeemed_at)) AS used_at FROM grants
+            WHERE user_id = $1 AND redeemed_at IS NOT NULL GROUP BY client_id";
+        let rows: Vec<(String, i64)> =
+            on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_all(db).await?);
+        Ok(rows.into_iter().filter_map(|(id, at)| Some((ClientId::parse(&id)?, Timestamp::from_micros(at)))).collect())
+    }
 }
 
 impl Tx {

@@ -10,7 +10,8 @@
 //! | `clients`, `users`, `groups`, `sessions`, `consents`, `grants` | the nouns of the protocol |
 //! | `relying_parties`, `outbox` | who hears of the end of a session, and what waits to be sent |
 //! | `browsers`, `pending`, `pushed`, `device` | cookies' records, what waits for a browser, what was pushed, devices |
-//! | `api_tokens` | personal access tokens and API keys |
+//! | `events` | what happened to accounts |
+//! | `api_tokens`, `signed_urls` | personal access tokens and API keys; addresses that clients had signed |
 //! | `keys`, `secrets`, `replays` | sealed keys and secrets, what was used once |
 //! | `links` | what a mailed link may do, once |
 //! | `factors`, `sign_ins`, `attempts` | second factors, sign-ins that wait for one, and how often was guessed |
@@ -30,6 +31,7 @@ mod clients;
 mod consents;
 mod database;
 mod device;
+mod events;
 mod factors;
 mod grants;
 mod groups;
@@ -49,6 +51,7 @@ mod resources;
 mod secrets;
 mod sessions;
 mod sign_ins;
+mod signed_urls;
 mod users;
 mod writer;
 
@@ -78,7 +81,7 @@ pub use replays::Use;
 pub use sessions::Ending;
 pub use users::Credentials;
 
-use crate::types::{Clock, Fault, GrantId, Timestamp};
+use crate::types::{Clock, Event, Fault, GrantId, Timestamp};
 use cache::{Cache, Memory};
 use caches::Caches;
 use changes::{Entry, Reader};
@@ -95,6 +98,8 @@ pub struct Options {
     pub acquire_timeout: Duration,
     /// The longest that any access token lives: how long a revocation must be remembered.
     pub token_ceiling: Duration,
+    /// How long people see what happened to their accounts.
+    pub events_kept: Duration,
     /// How long this node may vouch for tokens without having read the feed.
     pub max_staleness: Duration,
 }
@@ -153,6 +158,7 @@ impl Store {
             changes: Vec::new(),
             came_late: false,
             fills_outbox: false,
+            events: Vec::new(),
         })
     }
 
@@ -254,6 +260,10 @@ impl Store {
         self.0.options.acquire_timeout
     }
 
+    fn events_kept(&self) -> Duration {
+        self.0.options.events_kept
+    }
+
     fn max_staleness(&self) -> Duration {
         self.0.options.max_staleness
     }
@@ -291,6 +301,8 @@ pub struct Tx {
     /// What it was to end had ended already.
     came_late: bool,
     fills_outbox: bool,
+    /// What the server's log is told once it is true.
+    events: Vec<Event>,
 }
 
 impl Tx {
@@ -316,6 +328,7 @@ impl Tx {
         for entry in &self.changes {
             self.store.apply(entry);
         }
+        self.events.iter().for_each(events::told);
         if self.fills_outbox {
             self.store.0.outbox_filled.send_modify(|count| *count += 1);
         }

@@ -317,6 +317,7 @@ impl Tx {
             }
             self.delete_factors_of(id).await?;
             self.delete_api_tokens_of(&Holder::User(id), now).await?;
+            self.delete_events_of(id).await?;
             self.record(Change::UserDisabled(id), now).await?;
         }
         Ok(Stored::from_rows(rows))

@@ -30,6 +30,12 @@ impl AuthorizationType {
     /// # Errors
     /// In words, when nothing could ever be of this type, or its words speak of what cannot be in it.
     pub fn validate(&self) -> Result<(), String> {
+        if let Some(other) = self.schema.kind().filter(|kind| *kind != self.name.as_str()) {
+            return Err(format!(
+                "the schema is for objects of the type {other:?}, so it refuses all of the type {}",
+                self.name
+            ));
+        }
         let Some(members) = self.schema.members() else { return Ok(()) };
         if self.schema.is_closed() && !members.contains(&"type") {
             return Err(format!(
@@ -102,6 +108,11 @@ impl Schema {
 
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// What `type` is in every object of the schema, if it says so.
+    fn kind(&self) -> Option<&str> {
+        self.document.get("properties")?.get("type")?.get("const")?.as_str()
     }
 
     /// # Errors
@@ -298,6 +309,8 @@ mod tests {
         let open = json!({"properties": {"table": {}}});
         assert_eq!(kind(open.clone(), "Read {table.name}").validate(), Ok(()));
         assert_eq!(kind(json!({"oneOf": [{}]}), "Read {anything}").validate(), Ok(()));
+        let other = json!({"properties": {"type": {"const": "payment"}}});
+        assert!(kind(other, "Pay").validate().unwrap_err().contains("of the type \"payment\""));
         assert!(kind(open, "Read {tabel}").validate().unwrap_err().contains("{tabel}"));
         let closed = json!({"properties": {"table": {}}, "additionalProperties": false});
         assert!(kind(closed, "Read {table}").validate().unwrap_err().contains(r#"{"const": "table_access"}"#));

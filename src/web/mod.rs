@@ -154,6 +154,7 @@ pub fn router(services: Services) -> Router {
         .layer(cross_origin_layer(&services));
     let introspection = Router::new()
         .route("/oauth/introspect", post(oauth::introspect::introspect))
+        .route("/oauth/signed-url", post(oauth::signed_url::sign))
         .method_not_allowed_fallback(respond::wrong_method);
 
     let browser = Router::new()
@@ -182,6 +183,9 @@ pub fn router(services: Services) -> Router {
         .route("/account/security/passkey/rename", get(pages::passkeys::naming).post(pages::passkeys::rename))
         .route("/account/security/passkey/remove", post(pages::passkeys::remove))
         .route("/account/security/recovery-codes", post(pages::security::renew_codes))
+        .route("/account/events", get(pages::events::show))
+        .route("/account/profile", get(pages::profile::show).post(pages::profile::change))
+        .route("/account/data", post(pages::profile::data))
         .route("/account/switch", post(pages::account::switch))
         .route("/account/sessions/end", post(pages::account::end_session))
         .route("/account/sessions/end-others", post(pages::account::end_others))
@@ -209,7 +213,7 @@ pub fn router(services: Services) -> Router {
 
 /// What people do for themselves, as far as the configuration lets them.
 fn self_service(services: &Services) -> Router<Shared> {
-    use pages::{credentials, recovery, sign_up, tokens};
+    use pages::{credentials, profile, recovery, sign_up, tokens};
     let mut routes = Router::new()
         .route("/reset-password", get(recovery::show).post(recovery::answer))
         .route("/account/password", get(credentials::password).post(credentials::change_password));
@@ -226,6 +230,9 @@ fn self_service(services: &Services) -> Router<Shared> {
     }
     if mode != Who::Off {
         routes = routes.route("/sign-up/confirm", get(sign_up::confirm).post(sign_up::answer));
+    }
+    if services.config.account.may_delete {
+        routes = routes.route("/account/delete", get(profile::ask_to_delete).post(profile::delete));
     }
     if services.config.personal_tokens.are_on() {
         routes = routes

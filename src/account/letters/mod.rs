@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::crypto::{KeyRing, random};
 use crate::outgoing::mail::Mail;
 use crate::store::{Kind, Purpose, Sealed, Tx};
-use crate::types::{Fault, Timestamp, User};
+use crate::types::{EventKind, Fault, Timestamp, User};
 
 pub use words::Words;
 
@@ -44,6 +44,8 @@ pub enum Letter {
     SecondFactor { account: String, what: Factors, at: Timestamp },
     /// Somebody has one more personal access token.
     TokenMade { account: String, name: String, at: Timestamp },
+    /// Somebody deleted their account.
+    AccountDeleted { account: String, at: Timestamp },
     /// `grantor mail test`.
     Test,
 }
@@ -60,6 +62,20 @@ pub enum Factors {
     AllRemoved,
     CodesReplaced,
     CodeUsed,
+}
+
+impl Factors {
+    pub const fn event(self) -> EventKind {
+        match self {
+            Self::Added => EventKind::FactorAdded,
+            Self::Removed => EventKind::FactorRemoved,
+            Self::PasskeyAdded => EventKind::PasskeyAdded,
+            Self::PasskeyRemoved => EventKind::PasskeyRemoved,
+            Self::AllRemoved => EventKind::FactorRemoved,
+            Self::CodesReplaced => EventKind::RecoveryCodesMade,
+            Self::CodeUsed => EventKind::RecoveryCodeUsed,
+        }
+    }
 }
 
 impl Letter {
@@ -79,6 +95,7 @@ impl Letter {
             | Self::EmailChanged { .. }
             | Self::SecondFactor { .. }
             | Self::TokenMade { .. }
+            | Self::AccountDeleted { .. }
             | Self::SignedIn { .. }
             | Self::Test => Duration::from_hours(72),
         }
@@ -98,6 +115,7 @@ impl Letter {
             Self::SecondFactor { .. } => "second_factor",
             Self::SignedIn { .. } => "signed_in",
             Self::TokenMade { .. } => "token_made",
+            Self::AccountDeleted { .. } => "account_deleted",
             Self::Test => "test",
         }
     }

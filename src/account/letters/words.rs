@@ -153,6 +153,12 @@ impl Letter {
                     ),
                 ],
             },
+            Self::AccountDeleted { account, at } => Words {
+                subject: "Your account was deleted".to_owned(),
+                paragraphs: vec![format!("The account {account} at {site} was deleted: {}.", said(*at))],
+                action: None,
+                after: vec!["If it was not you, write to whoever runs the service.".to_owned()],
+            },
             Self::Test => Words {
                 subject: "A test".to_owned(),
                 paragraphs: vec![format!("{site} can send mail to you.")],

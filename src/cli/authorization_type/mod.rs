@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Admin, output};
 use crate::config::Overrides;
 use crate::store::Stored;
-use crate::types::{AuthorizationType, TypeName};
+use crate::types::{AuthorizationType, Client, TypeName};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -60,9 +60,10 @@ async fn list(admin: &Admin, as_json: bool) -> anyhow::Result<String> {
     if types.is_empty() {
         return Ok("No type is registered yet. Register one with grantor authorization-type create.\n".into());
     }
-    let rows: Vec<_> =
-        types.iter().map(|one| [one.name.to_string(), resource(one), one.description.as_str().to_owned()]).collect();
-    Ok(output::table(["NAME", "RESOURCE", "DESCRIPTION"], &rows))
+    let row = |one: &AuthorizationType| {
+        [one.name.to_string(), resource(one), output::yes_or_no(one.each_time), one.description.as_str().to_owned()]
+    };
+    Ok(output::table(["NAME", "RESOURCE", "EACH TIME", "DESCRIPTION"], &types.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn show(kind: &AuthorizationType, as_json: bool) -> anyhow::Result<String> {
@@ -102,5 +103,13 @@ async fn delete(admin: &Admin, name: &TypeName) -> anyhow::Result<String> {
         bail!("no authorization details type has the name {name}");
     }
     tx.commit().await?;
-    Ok(format!("Deleted {name}. Tokens that are out are good until they expire.\n"))
+    let clients = admin.store.clients().await?;
+    let asks = |client: &&Client| client.metadata.authorization_details_types.iter().any(|own| own == name.as_str());
+    let left: Vec<_> = clients.iter().filter(asks).map(|client| client.id.to_string()).collect();
+    let left = if left.is_empty() {
+        String::new()
+    } else {
+        format!("The authorization_details_types of these clients name it still: {}.\n", left.join(", "))
+    };
+    Ok(format!("Deleted {name}. Tokens that are out are good until they expire.\n{left}"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{document, joined, kind};
 use crate::cli::Admin;
 use crate::cli::output::{self, instant, yes_or_no};
-use crate::types::{Client, ClientId, PkcePolicy, RedirectUri, Scope};
+use crate::types::{Client, ClientId, ClientMetadata, PkcePolicy, RedirectUri, Scope};
 
 pub async fn list(admin: &Admin, json: bool) -> anyhow::Result<String> {
     let clients = admin.store.clients().await?;
@@ -46,7 +46,8 @@ pub async fn show(admin: &Admin, id: &ClientId, json: bool) -> anyhow::Result<St
     }
     let Client { metadata, .. } = &client;
     let uris = |uris: &[RedirectUri]| joined(uris.iter().map(RedirectUri::as_str), "\n");
-    Ok(output::fields(&[
+    let more = besides(metadata)?;
+    let known = [
         ("client id", client.id.to_string()),
         ("name", metadata.client_name.clone()),
         ("type", kind(&client).to_owned()),
@@ -68,7 +69,38 @@ pub async fn show(admin: &Admin, id: &ClientId, json: bool) -> anyhow::Result<St
         ("asks for consent", yes_or_no(!metadata.skip_consent)),
         ("registered", instant(client.created_at)),
         ("changed", instant(client.updated_at)),
-    ]))
+    ];
+    Ok(output::fields(
+        &[&known[..], &more.iter().map(|(name, value)| (name.as_str(), value.clone())).collect::<Vec<_>>()].concat(),
+    ))
+}
+
+/// What else is set, by the names of registration documents.
+fn besides(metadata: &ClientMetadata) -> anyhow::Result<Vec<(String, String)>> {
+    const SHOWN: [&str; 16] = [
+        "client_name",
+        "client_uri",
+        "token_endpoint_auth_method",
+        "grant_types",
+        "response_types",
+        "redirect_uris",
+        "post_logout_redirect_uris",
+        "scope",
+        "default_scope",
+        "pkce",
+        "id_token_signed_response_alg",
+        "access_token_lifetime",
+        "refresh_token_idle_lifetime",
+        "refresh_token_absolute_lifetime",
+        "always_issue_refresh_token",
+        "skip_consent",
+    ];
+    let (set, unset) = (serde_json::to_value(metadata)?, serde_json::to_value(ClientMetadata::default())?);
+    let members = set.as_object().into_iter().flatten();
+    let others = members.filter(|(name, value)| !SHOWN.contains(&name.as_str()) && unset.get(name) != Some(*value));
+    Ok(others
+        .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect())
 }
 
 fn pkce(policy: Option<PkcePolicy>) -> String {

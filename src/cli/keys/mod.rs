@@ -29,7 +29,8 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, overrides: &Overrides) -> anyhow::Result<String> {
-    let admin = Admin::open(overrides).await?;
+    // Whoever is in another directory than the server must not think that there are none.
+    let admin = Admin::open_existing(overrides).await?;
     let store = admin.store.clone();
     let text = match command {
         Command::List { json } => list::run(&admin, json).await,

@@ -12,7 +12,7 @@ use super::{Admin, input};
 use crate::config::Overrides;
 use crate::crypto::api_token;
 use crate::store::Stored;
-use crate::types::{ApiToken, ClientId, Holder, TokenId};
+use crate::types::{ApiToken, ClientId, Event, EventKind, Holder, TokenId};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -105,9 +105,14 @@ fn document(token: &ApiToken) -> Value {
 
 async fn revoke(admin: &Admin, id: &str) -> anyhow::Result<String> {
     let id = if id == "-" { shown(admin).await? } else { TokenId::parse(id).ok_or_else(|| missing(id))? };
+    let known = admin.store.api_tokens(None).await?;
+    let holder = known.into_iter().find(|token| token.id == id).map(|token| token.holder);
     let mut tx = admin.store.begin().await?;
     if tx.delete_api_token(id, None, admin.now()).await? == Stored::Conflict {
         bail!(missing(&id.to_string()));
+    }
+    if let Some(Holder::User(user)) = holder {
+        tx.log(Event::new(user, EventKind::TokenEnded, admin.now()).by_admin()).await?;
     }
     tx.commit().await?;
     Ok(format!("Revoked {id}.\n"))

@@ -10,7 +10,7 @@ use crate::account::password::PasswordRules;
 use crate::app;
 use crate::cli::{Admin, Usage, input};
 use crate::store::Stored;
-use crate::types::User;
+use crate::types::{Event, EventKind, User};
 
 #[derive(Args)]
 pub struct SetPassword {
@@ -30,6 +30,7 @@ impl SetPassword {
         if tx.set_password(user.id, &hash, admin.now()).await? == Stored::Conflict {
             bail!("the user {} was deleted just now", user.username);
         }
+        tx.log(Event::new(user.id, EventKind::PasswordChanged, admin.now()).by_admin()).await?;
         // ASVS 6.3.7
         if let Some(writer) = writer {
             let letter = Letter::PasswordChanged { account: user.username.clone(), at: admin.now() };

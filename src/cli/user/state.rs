@@ -3,7 +3,8 @@
 use crate::account::letters::{Factors, Letter};
 use crate::account::throttle;
 use crate::cli::Admin;
-use crate::store::Stored;
+use crate::store::{Stored, Tx};
+use crate::types::{Event, EventKind, Fault, Timestamp, UserId};
 
 pub async fn disable(admin: &Admin, named: &str) -> anyhow::Result<String> {
     let user = admin.user(named).await?;
@@ -11,6 +12,7 @@ pub async fn disable(admin: &Admin, named: &str) -> anyhow::Result<String> {
     if tx.disable_user(user.id, admin.now()).await? == Stored::Conflict {
         return Ok(format!("{} is disabled already.\n", user.username));
     }
+    tx.log(Event::new(user.id, EventKind::Disabled, admin.now()).by_admin()).await?;
     tx.commit().await?;
     Ok(format!("Disabled {}. Their sessions, grants and tokens are ended.\n", user.username))
 }
@@ -21,6 +23,7 @@ pub async fn enable(admin: &Admin, named: &str) -> anyhow::Result<String> {
     if tx.enable_user(user.id, admin.now()).await? == Stored::Conflict {
         return Ok(format!("{} is enabled already.\n", user.username));
     }
+    tx.log(Event::new(user.id, EventKind::Enabled, admin.now()).by_admin()).await?;
     tx.commit().await?;
     Ok(format!("Enabled {}. What was ended stays ended.\n", user.username))
 }
@@ -41,6 +44,9 @@ pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<
     let writer = admin.writer().await?;
     let mut tx = admin.store.begin().await?;
     let removed = tx.delete_factors_of(user.id).await?;
+    if removed > 0 {
+        tx.log(Event::new(user.id, EventKind::FactorRemoved, admin.now()).by_admin()).await?;
+    }
     // ASVS 6.3.7
     if let (Some(writer), 1..) = (writer, removed) {
         let letter =
@@ -79,7 +85,7 @@ pub async fn sign_out(admin: &Admin, named: Option<&str>) -> anyhow::Result<Stri
     if let Some(named) = named {
         let user = admin.user(named).await?;
         let mut tx = admin.store.begin().await?;
-        tx.end_sessions_of(user.id, None, admin.now()).await?;
+        end_sessions(&mut tx, user.id, admin.now()).await?;
         tx.commit().await?;
         return Ok(format!("Signed {} out everywhere. Their grants and tokens are ended.\n", user.username));
     }
@@ -91,9 +97,14 @@ pub async fn sign_out(admin: &Admin, named: Option<&str>) -> anyhow::Result<Stri
         }
         for user in users {
             let mut tx = admin.store.begin().await?;
-            tx.end_sessions_of(user, None, admin.now()).await?;
+            end_sessions(&mut tx, user, admin.now()).await?;
             tx.commit().await?;
             count += 1;
         }
     }
+}
+
+async fn end_sessions(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), Fault> {
+    tx.end_sessions_of(user, None, now).await?;
+    tx.log(Event::new(user, EventKind::SignedOutElsewhere, now).by_admin()).await
 }

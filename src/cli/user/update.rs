@@ -7,7 +7,7 @@ use super::{Claims, Named, document, taken};
 use crate::account::names;
 use crate::cli::{Admin, output};
 use crate::store::Stored;
-use crate::types::{Timestamp, User};
+use crate::types::{Event, EventKind, Timestamp, User};
 
 #[derive(Args)]
 pub struct Update {
@@ -64,6 +64,7 @@ impl Update {
                 None => bail!("{} was changed at the same time: nothing was changed, try again", user.username),
             }
         }
+        tx.log(Event::new(user.id, EventKind::ProfileChanged, now).by_admin()).await?;
         tx.commit().await?;
         Ok(now)
     }

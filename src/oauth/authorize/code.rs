@@ -8,7 +8,7 @@ use crate::oauth::error::invalid_request;
 use crate::oauth::scope::{self, OFFLINE_ACCESS};
 use crate::oauth::{Context, Error, client_documents, details, profile};
 use crate::store::{NewGrant, PendingRequest, Tx};
-use crate::types::{Fault, GrantId, GrantType, Session, Terms};
+use crate::types::{Event, EventKind, Fault, GrantId, GrantType, Session, Terms};
 
 /// An authorization code: `<grant id>.<secret>`. The id stands in tokens and proves nothing; the secret is kept as
 /// its hash alone.
@@ -67,10 +67,10 @@ pub(super) async fn issue(
         tx.imply_consent(grant.user, &grant.client, &validated.request.to_allow(&grant.scope), cx.now).await?;
     }
     tx.create_grant(&grant).await?;
-    tx.commit().await?;
     if visit.allowed {
-        tracing::info!(target: "audit", event = "consent", user = %grant.user, client = %grant.client, scope = %grant.scope);
+        tx.log(Event::within(session, EventKind::Allowed, cx.now).about(grant.client.as_str())).await?;
     }
+    tx.commit().await?;
     Ok(code.into_answer())
 }
 

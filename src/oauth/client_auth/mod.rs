@@ -69,8 +69,8 @@ pub async fn authenticate(cx: &Context, presented: &Presented<'_>) -> Result<Arc
             // OAuth 2.1 §2.4.1: a secret may come either way.
             AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret::is_right(&client, &proof),
             AuthMethod::ClientSecretJwt | AuthMethod::PrivateKeyJwt => assertion::is_right(cx, &client, &proof).await?,
-            AuthMethod::TlsClientAuth => tls::is_named(cx, &client, presented, &proof),
-            AuthMethod::SelfSignedTlsClientAuth => tls::holds_key(cx, &client, presented, &proof).await,
+            AuthMethod::TlsClientAuth => noted(&id, tls::is_named(cx, &client, presented, &proof)),
+            AuthMethod::SelfSignedTlsClientAuth => noted(&id, tls::holds_key(cx, &client, presented, &proof).await),
         };
     if proved { Ok(client) } else { Err(refuse(&id).into()) }
 }
@@ -86,6 +86,14 @@ pub fn claimed_id(presented: &Presented<'_>) -> Result<String, OAuthError> {
 fn refuse(client: &ClientId) -> OAuthError {
     tracing::warn!(target: "audit", event = "client_authentication", outcome = "refused", %client);
     invalid_client(FAILED)
+}
+
+/// Whether it is so; if not, the log says why, and nobody else.
+fn noted(client: &ClientId, outcome: Result<(), String>) -> bool {
+    if let Err(why) = &outcome {
+        tracing::info!(%client, why, "the certificate of a client was refused");
+    }
+    outcome.is_ok()
 }
 
 /// For a proof that names its own fault: whoever has no key of the client learns nothing by it.

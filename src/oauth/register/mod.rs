@@ -36,13 +36,14 @@ pub struct Registrar {
 }
 
 /// What a client can neither set nor see.
-const FOR_ADMINISTRATORS: [&str; 11] = [
+const FOR_ADMINISTRATORS: [&str; 12] = [
     "profile",
     "pkce",
     "skip_consent",
     "require_second_factor",
     "resource_server",
     "resources",
+    "signed_url_prefixes",
     "always_issue_refresh_token",
     "default_scope",
     "access_token_lifetime",

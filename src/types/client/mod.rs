@@ -180,6 +180,9 @@ pub struct ClientMetadata {
     /// The resources that it is, by their URIs: whose tokens it may introspect besides those for the issuer alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// Under which addresses it may have some signed (`POST /oauth/signed-url`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_url_prefixes: Vec<String>,
     /// The types of authorization details that it may ask for (RFC 9396 §10); none if it does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details_types: Vec<String>,
@@ -249,6 +252,7 @@ impl Default for ClientMetadata {
             always_issue_refresh_token: false,
             resource_server: false,
             resources: Vec::new(),
+            signed_url_prefixes: Vec::new(),
             authorization_details_types: Vec::new(),
             dpop_bound_access_tokens: false,
             tls_client_certificate_bound_access_tokens: false,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::ClientMetadata;
 use crate::types::{Algorithm, AuthMethod, GrantType, PkcePolicy, ResponseMode, TypeName, redirect_uri};
 
@@ -35,6 +37,14 @@ impl ClientMetadata {
         }
         if !self.resource_server && !self.resources.is_empty() {
             return Err("resources are those of a resource server: set resource_server".into());
+        }
+        if public && !self.signed_url_prefixes.is_empty() {
+            return Err("a client that has addresses signed must authenticate, so it cannot be public".into());
+        }
+        if let Some(other) = self.signed_url_prefixes.iter().find(|prefix| !is_prefix(prefix)) {
+            return Err(format!(
+                "signed_url_prefixes has {other:?}: each is an https address that ends with a slash and has no query"
+            ));
         }
         for name in &self.authorization_details_types {
             name.parse::<TypeName>().map_err(|why| format!("authorization_details_types: {why}"))?;
@@ -179,6 +189,19 @@ impl ClientMetadata {
         }
         Ok(())
     }
+}
+
+/// Whether all addresses that begin so are of one place: an https address, or one of this machine, that ends with a slash.
+fn is_prefix(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_safe = url.scheme() == "https" || matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    is_safe
+        && url.as_str() == text
+        && text.ends_with('/')
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 fn is_web_page(uri: &str) -> bool {

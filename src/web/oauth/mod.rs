@@ -8,5 +8,6 @@ pub mod metadata;
 pub mod par;
 pub mod register;
 pub mod revoke;
+pub mod signed_url;
 pub mod token;
 pub mod userinfo;

@@ -11,7 +11,7 @@ use super::details::sentence;
 use super::select_account::AccountView;
 use super::words::{ago, day, in_reading_order, scope_words};
 use super::{Site, forged, initial};
-use crate::store::Consent;
+use crate::account::overview::Connected;
 use crate::types::{AuthorizationTypes, Client, ClientId, Session, SessionId, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
@@ -46,6 +46,7 @@ struct ApplicationView {
     host: Option<String>,
     permissions: Vec<String>,
     since: String,
+    used: Option<String>,
     /// Where a sign-in there begins (OpenID Connect Core §4).
     open: Option<String>,
 }
@@ -68,7 +69,8 @@ struct SessionView {
 }
 
 impl ApplicationView {
-    fn of(services: &Services, (consent, client): (&Consent, Option<&Client>), types: &AuthorizationTypes) -> Self {
+    fn of(services: &Services, connected: &Connected, (types, now): (&AuthorizationTypes, Timestamp)) -> Self {
+        let (consent, client) = (&connected.consent, connected.client.as_deref());
         let name = client.map_or(consent.client.as_str(), |client| &client.metadata.client_name);
         let words = |token| scope_words(&services.config, token, None).title;
         Self {
@@ -82,6 +84,7 @@ impl ApplicationView {
                 .chain(consent.details.iter().map(|detail| sentence(detail, types)))
                 .collect(),
             since: day(consent.granted_at),
+            used: connected.used_at.map(|at| ago(at, now)),
             open: client.filter(|client| !client.is_disabled()).and_then(|client| open(services, client)),
         }
     }
@@ -129,8 +132,8 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         return Ok(respond::see_other(&services.path("/sign-in")));
     };
     let overview = services.accounts.overview(&user, now).await?;
-    let consents = overview.consents.iter();
-    let types = if consents.clone().any(|(consent, _)| !consent.details.is_empty()) {
+    let connected = overview.connected.iter();
+    let types = if connected.clone().any(|connected| !connected.consent.details.is_empty()) {
         services.store.authorization_types().await?
     } else {
         Arc::default()
@@ -143,9 +146,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         email: user.email.clone(),
         // A word from our own list, never text from the address.
         notice: params.get("done").and_then(notice).map(str::to_owned),
-        applications: consents
-            .map(|(consent, client)| ApplicationView::of(&services, (consent, client.as_deref()), &types))
-            .collect(),
+        applications: connected.map(|connected| ApplicationView::of(&services, connected, (&types, now))).collect(),
         others: overview.others.iter().filter_map(|client| OtherView::of(&services, client)).collect(),
         accounts: others_here(&services, &browser, session.id).await?,
         tokens: services.config.personal_tokens.are_on(),

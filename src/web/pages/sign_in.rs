@@ -57,7 +57,7 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         let present = services.accounts.signed_in(browser.session(), cx.now).await?.filter(|_| !switch);
         let form = match (present, next) {
             // Who is there must prove it again.
-            (Some((session, user)), Next::Security | Next::Tokens | Next::Email | Next::Password)
+            (Some((session, user)), Next::Security | Next::Profile | Next::Tokens | Next::Email | Next::Password)
                 if !services.accounts.is_fresh(&session, cx.now).await? =>
             {
                 Form { username: user.username, locked: true, next, ..Form::default() }
@@ -184,6 +184,8 @@ pub enum Next {
     Account,
     /// How they sign in, which only those may change who have proved just now who they are.
     Security,
+    /// What is told of them, and their account as a whole.
+    Profile,
     /// Personal access tokens.
     Tokens,
     /// Another e-mail address.
@@ -199,6 +201,7 @@ impl Next {
         match (params.get("device").and_then(GrantId::parse), params.get("next")) {
             (Some(device), _) => Self::Device(device),
             (None, Some("security")) => Self::Security,
+            (None, Some("profile")) => Self::Profile,
             (None, Some("tokens")) => Self::Tokens,
             (None, Some("email")) => Self::Email,
             (None, Some("password")) => Self::Password,
@@ -211,6 +214,7 @@ impl Next {
         match self {
             Self::Account => None,
             Self::Security => Some(("next", "security".to_owned())),
+            Self::Profile => Some(("next", "profile".to_owned())),
             Self::Tokens => Some(("next", "tokens".to_owned())),
             Self::Email => Some(("next", "email".to_owned())),
             Self::Password => Some(("next", "password".to_owned())),
@@ -222,6 +226,7 @@ impl Next {
         match self {
             Self::Account => "/account".to_owned(),
             Self::Security => "/account/security".to_owned(),
+            Self::Profile => "/account/profile".to_owned(),
             Self::Tokens => "/account/tokens".to_owned(),
             Self::Email => "/account/email".to_owned(),
             Self::Password => "/account/password".to_owned(),

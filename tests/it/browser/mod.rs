@@ -5,6 +5,7 @@ mod demo;
 mod flow;
 mod pages;
 mod passkeys;
+mod profile;
 mod registration;
 mod second_factor;
 mod sign_out;

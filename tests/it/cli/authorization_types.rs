@@ -72,7 +72,8 @@ async fn a_type_is_made_changed_and_taken_away_beside_a_running_server(app: Test
     for words in ["See {table}", "any", "at every request", "\"customers\""] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
-    assert!(beside.ok(&["authorization-type", "delete", "table_access"]).await.starts_with("Deleted"));
+    let deleted = beside.ok(&["authorization-type", "delete", "table_access"]).await;
+    assert!(deleted.starts_with("Deleted") && deleted.contains("these clients name it still: web"), "{deleted}");
     eventually("it is no type any more", async || ask("orders").await.status == 400).await;
 }
 

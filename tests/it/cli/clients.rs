@@ -118,6 +118,11 @@ fn json_is_the_client_information_response_of_rfc_7591() {
     });
     assert_eq!(created, expected);
     assert_eq!(place.json(&["client", "show", "all"]), expected);
+    let told = place.ok(&["client", "show", "all"]);
+    assert!(told.contains("resource_server") && !told.contains("dpop_bound_access_tokens"), "{told}");
+    place.ok(&["client", "update", "all", "--set", "dpop_bound_access_tokens=true"]);
+    assert!(place.ok(&["client", "show", "all"]).contains("dpop_bound_access_tokens  true"));
+    place.ok(&["client", "update", "all", "--set", "dpop_bound_access_tokens=false"]);
     assert_eq!(place.json(&["client", "list"]), json!([expected]));
 }
 

@@ -48,6 +48,7 @@ mod request_uri;
 pub mod resources;
 mod revocation;
 mod rights;
+mod signed_urls;
 mod step_up;
 mod token_confusion;
 mod token_endpoint;

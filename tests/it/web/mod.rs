@@ -15,6 +15,7 @@ mod mail;
 mod memory;
 mod own_passkeys;
 pub mod passkeys;
+mod profile;
 mod recovery;
 mod registration;
 pub mod second_factor;

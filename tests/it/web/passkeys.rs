@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grantor::types::Clock as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::second_factor::{App, STEP};
 use super::throttle::at;
@@ -45,10 +45,10 @@ impl Person {
     /// Presses "Sign in with a passkey" on `page`.
     pub async fn shows(&self, page: &Page, device: &mut Authenticator) -> Page {
         let answer = device.get(&Asked::on(page));
-        self.sends(page, &answer).await
+        self.answers(page, &answer).await
     }
 
-    async fn sends(&self, page: &Page, answer: &str) -> Page {
+    async fn answers(&self, page: &Page, answer: &str) -> Page {
         self.sends_to("/sign-in/passkey", page, answer).await
     }
 
@@ -107,6 +107,13 @@ async fn a_passkey_lets_its_owner_in_without_a_password(app: TestApp) {
     let page = other.get("/account/security/passkey").await;
     assert!(page.body.contains("Add a passkey"), "{page:?}");
 
+    let page = other.get("/account/events").await;
+    for words in ["Signed in with a passkey: <bdi>Telephone", "A passkey was added"] {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    let csrf = other.get("/account/security").await.hidden("csrf");
+    let data: Value = serde_json::from_str(&other.post("/account/data", &[("csrf", &csrf)]).await.body).unwrap();
+    assert_eq!(data["passkeys"][0]["name"], "Telephone");
     // To where they were going; what they are called is not asked.
     let third = app.person();
     let page = third.get("/sign-in?next=password").await;
@@ -145,7 +152,7 @@ async fn what_is_not_right_is_refused_in_one_way(app: TestApp) {
         said.push(mistake(&page));
     }
     for answer in ["", "{}", "null", "[1]"] {
-        let page = person.sends(&person.get("/sign-in").await, answer).await;
+        let page = person.answers(&person.get("/sign-in").await, answer).await;
         assert_eq!(page.status, 422, "{answer:?}");
         said.push(mistake(&page));
     }
@@ -176,19 +183,19 @@ async fn a_challenge_works_once_in_its_browser_and_its_time(app: TestApp) {
     let stolen = other.post("/sign-in/passkey", &[("csrf", &csrf), ("challenge", &state), ("answer", &answer)]).await;
     assert_eq!((stolen.status.as_u16(), other.is_signed_in().await), (422, false));
     // Nor is an answer to its own challenge one to another's.
-    assert_eq!(other.sends(&theirs, &answer).await.status, 422);
+    assert_eq!(other.answers(&theirs, &answer).await.status, 422);
 
     // Whoever was wrong once has spent it, too.
     let spent = own.get("/sign-in").await;
     let right = device.get(&Asked::on(&spent));
     let mut forger = Authenticator { forges: true, ..device.clone() };
     assert_eq!(own.shows(&spent, &mut forger).await.status, 422);
-    assert_eq!(own.sends(&spent, &right).await.status, 422);
+    assert_eq!(own.answers(&spent, &right).await.status, 422);
 
     let late = own.get("/sign-in").await;
     let late_answer = device.get(&Asked::on(&late));
     app.clock.advance(Duration::from_secs(599));
-    let signed_in = own.sends(&late, &late_answer).await;
+    let signed_in = own.answers(&late, &late_answer).await;
     assert!(signed_in.url.ends_with("/account"), "{signed_in:?}");
     // Once more, by whoever has seen it go by: the form of the page is that of now.
     let csrf = own.get("/account").await.hidden("csrf");
@@ -199,7 +206,7 @@ async fn a_challenge_works_once_in_its_browser_and_its_time(app: TestApp) {
     let late = third.get("/sign-in").await;
     let answer = device.get(&Asked::on(&late));
     app.clock.advance(Duration::from_secs(600));
-    assert_eq!(third.sends(&late, &answer).await.status, 422);
+    assert_eq!(third.answers(&late, &answer).await.status, 422);
     // What was spent is forgotten when it is refused for its age.
     app.clock.advance(Duration::from_secs(600));
     app.store.delete_expired(app.clock.now()).await.unwrap();
@@ -216,7 +223,7 @@ async fn of_many_who_send_one_answer_at_once_one_is_let_in(app: TestApp) {
     beside.takes_cookies_of(&person);
     let before = app.count("sessions").await;
     let sent =
-        at_once((0..12).map(|n| if n % 2 == 0 { &person } else { &beside }).map(|who| who.sends(&page, &answer)));
+        at_once((0..12).map(|n| if n % 2 == 0 { &person } else { &beside }).map(|who| who.answers(&page, &answer)));
     let statuses: Vec<_> = sent.await.iter().map(|page| page.status.as_u16()).collect();
     assert_eq!(app.count("sessions").await, before + 1, "{statuses:?}");
 }
@@ -232,7 +239,7 @@ async fn of_many_answers_of_one_count_at_once_one_is_let_in(app: TestApp) {
         let answer = device.clone().get(&Asked::on(&page));
         answers.push((page, answer));
     }
-    let sent = at_once(people.iter().zip(&answers).map(|(person, (page, answer))| person.sends(page, answer))).await;
+    let sent = at_once(people.iter().zip(&answers).map(|(person, (page, answer))| person.answers(page, answer))).await;
     assert_eq!(sent.iter().filter(|page| page.url.ends_with("/account")).count(), 1);
 }
 
@@ -253,6 +260,11 @@ async fn a_device_that_counts_back_is_refused(app: TestApp) {
     let page = person.sign_in_to_account("ada").await;
     assert_eq!(person.shows_second(&page, &mut Authenticator { counter: 3, ..device.clone() }).await.status, 422);
     assert_eq!(signs_in(&mut device).await, 200);
+    // Its owner should know.
+    let page = person.shows_second(&person.sign_in_to_account("ada").await, &mut device).await;
+    assert!(page.url.ends_with("/account"), "{page:?}");
+    let page = person.get("/account/events").await;
+    assert!(page.body.contains("there may be a copy of it: <bdi>Telephone"), "{}", page.body);
 }
 
 async fn a_passkey_is_asked_for_after_the_password(app: TestApp) {
@@ -285,7 +297,7 @@ async fn a_passkey_is_asked_for_after_the_password(app: TestApp) {
     let crossed = crossed.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(person.post("/sign-in/second", &crossed).await.status, 422);
     let second = device.get(&Asked::on(&page));
-    assert_eq!(person.sends(&page, &second).await.status, 422);
+    assert_eq!(person.answers(&page, &second).await.status, 422);
     assert!(!person.is_signed_in().await);
 
     // Older devices do not say whose they are: here it is known.
@@ -355,7 +367,7 @@ async fn who_has_both_may_show_either(app: TestApp) {
 async fn an_application_that_wants_two_factors_is_content_with_a_passkey(app: TestApp) {
     let (_, mut device) = with_passkey(&app, "ada").await;
     let rp = app.client("web").create().await;
-    let told = |claims: &serde_json::Value| (claims["acr"].clone(), claims["amr"].clone());
+    let told = |claims: &Value| (claims["acr"].clone(), claims["amr"].clone());
     let pkce = Pkce::new();
     // Alone: RFC 8176 §2. It is not attested, so nothing is said of hardware.
     app.reregister("web", |client| client.require_second_factor = true).await;
