@@ -29,6 +29,7 @@ use crate::oauth::{ClientDocuments, ClientKeys, Keeper, Keys, Registrar, Subject
 use crate::store::Store;
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, SystemClock};
+use crate::web::brand::BrandFiles;
 use crate::web::{self, Services};
 
 /// How long a client may take to send the head of a request.
@@ -131,8 +132,10 @@ impl App {
             let mails = Mails { config: config.clone(), ring, clock: clock.clone(), mailer };
             jobs.start("sending mail", jobs::outbox::run(store.clone(), clock, mails));
         }
+        let brand = BrandFiles::read(&config.brand)?;
         let router = web::router(Services {
             config: config.clone(),
+            brand,
             store: store.clone(),
             keys,
             client_keys,

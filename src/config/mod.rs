@@ -6,6 +6,7 @@
 pub mod about;
 pub mod account;
 pub mod authorization;
+pub mod brand;
 pub mod client_authentication;
 pub mod database;
 pub mod device;
@@ -47,6 +48,7 @@ use std::path::PathBuf;
 pub use about::About;
 pub use account::Account;
 pub use authorization::Authorization;
+pub use brand::Brand;
 pub use client_authentication::ClientAuthentication;
 pub use database::{Database, DatabaseUrl};
 pub use device::Device;
@@ -97,6 +99,7 @@ pub struct Config {
     pub second_factor: SecondFactor,
     pub throttle: Throttle,
     pub password: Password,
+    pub brand: Brand,
     pub account: Account,
     pub personal_tokens: PersonalTokens,
     pub keys: Keys,
@@ -173,6 +176,7 @@ impl Config {
             second_factor: reader.section("second_factor"),
             throttle: reader.section("throttle"),
             password: reader.section("password"),
+            brand: reader.section("brand"),
             account: reader.section("account"),
             personal_tokens: reader.section("personal_tokens"),
             keys: reader.section("keys"),

@@ -67,6 +67,7 @@ fn the_example_shows_every_key_and_each_can_be_set() {
     check("client_authentication", section::keys_of::<ClientAuthentication>());
     check("outgoing", section::keys_of::<Outgoing>());
     check("signed_urls", section::keys_of::<SignedUrls>());
+    check("brand", section::keys_of::<Brand>());
     check("account", section::keys_of::<Account>());
     check("personal_tokens", section::keys_of::<PersonalTokens>());
     check("sign_up", section::keys_of::<SignUp>());
@@ -284,6 +285,16 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[about]\npolicy = \"javascript:alert(1)\"", ":2: about.policy: must be the URL of a page"),
         ("[tls]\ncert = \"c\"", ": tls.key: must be set"),
         ("[signed_urls]\nmax_lifetime = \"1s\"", ":2: signed_urls.max_lifetime: must be between"),
+        (
+            "[brand]\ncolour = \"#999999\"\ncolour_dark = \"#8aa9ff\"",
+            ":2: brand.colour: #999999 cannot be read: its contrast is 2.6",
+        ),
+        ("[brand]\ncolour = \"#2f5bd7\"", ":2: brand.colour: and brand.colour_dark belong together"),
+        ("[brand]\ncolour = \"red\"", ":2: brand.colour: \"red\" is not a colour"),
+        (
+            "[brand]\nlinks = [{ label = \"a\", uri = \"javascript:b\" }]",
+            ":2: brand.links: \"javascript:b\" is not the address",
+        ),
         ("[account]\neditable = [\"email\"]", ":2: account.editable: \"email\" is none of name, given_name"),
         ("[account]\nevents_kept = \"1h\"", ":2: account.events_kept: must be between"),
         ("[personal_tokens]\nscope = \"a openid\"", ":2: personal_tokens.scope: must not have openid"),

@@ -8,6 +8,7 @@
 //! | `/healthz`, `/readyz` | `health` |
 
 mod assets;
+pub mod brand;
 mod browser;
 mod device;
 mod extract;
@@ -36,6 +37,7 @@ use crate::oauth::{ClientDocuments, ClientKeys, Context, Keys, Registrar, Subjec
 use crate::store::{PendingKind, PendingRequest, Store};
 use crate::telemetry::RequestIds;
 use crate::types::{Clock, Fault, Hint, Params, RequestId, Timestamp};
+use brand::BrandFiles;
 use browser::Browser;
 
 /// What every handler may reach.
@@ -48,6 +50,7 @@ pub struct Services {
     pub subjects: Arc<Subjects>,
     pub registrar: Registrar,
     pub accounts: Accounts,
+    pub brand: BrandFiles,
     pub rng: Arc<dyn Random>,
     pub clock: Arc<dyn Clock>,
     pub request_ids: RequestIds,

@@ -24,8 +24,9 @@ mod words;
 use askama::Template;
 use http::StatusCode;
 
-use super::Services;
 use super::respond::PageError;
+use super::{Services, brand};
+use crate::config::brand::Link;
 use crate::oauth::authorize::RedirectTarget;
 use crate::oauth::error::invalid_request;
 use crate::types::{Client, redirect_uri};
@@ -35,12 +36,24 @@ pub struct Site {
     pub name: String,
     /// The path of the issuer.
     pub base: String,
+    /// Whether there is a stylesheet besides ours.
+    pub is_branded: bool,
+    /// Whether there is a picture of any width in the place of our mark.
+    pub has_logo: bool,
+    /// Pages of the operator's.
+    pub links: Vec<Link>,
 }
 
 impl Site {
     pub fn of(services: &Services) -> Self {
         let server = &services.config.server;
-        Self { name: server.name.clone(), base: server.issuer.path().to_owned() }
+        Self {
+            name: server.name.clone(),
+            base: server.issuer.path().to_owned(),
+            is_branded: services.brand.has(brand::STYLESHEET),
+            has_logo: services.brand.has(brand::LOGO),
+            links: services.config.brand.links.clone(),
+        }
     }
 }
 

@@ -160,21 +160,39 @@ impl Browser {
         assert!(complaints.is_empty(), "{complaints:#?}");
     }
 
-    /// One picture in each colour scheme and on each size of screen.
+    /// Looks at a page in each colour scheme and on each size of screen: nothing is wider than the screen, and everybody
+    /// can use it. With `GRANTOR_SCREENSHOTS`, a picture of each.
     async fn picture(&self, name: &str) {
-        if std::env::var_os("GRANTOR_SCREENSHOTS").is_none() {
-            return;
-        }
         for (scheme, dark) in [("light", false), ("dark", true)] {
             for (width, height) in [(390, 844), (1280, 900)] {
                 self.emulate(width, height, dark).await;
                 self.screenshot(&format!("{name}-{scheme}-{width}")).await;
-                // Nothing is wider than the screen.
                 let wide = "return document.documentElement.scrollWidth - innerWidth";
                 assert!(self.execute(wide, vec![]).await.unwrap().as_i64().unwrap() <= 0, "{name} at {width}");
+                // The phone by day, the desk by night: colours and sizes do not depend on each other.
+                if dark == (width > 1_000) {
+                    let barriers = self.barriers().await;
+                    assert!(barriers.is_empty(), "{name}, {scheme}, {width}: {barriers:#?}");
+                }
             }
         }
         self.emulate(1280, 900, false).await;
+    }
+
+    /// What keeps some people from using the page: the violations of WCAG 2.2 AA that axe-core finds.
+    async fn barriers(&self) -> Vec<String> {
+        const AXE: &str = include_str!("axe/axe.min.js");
+        const RUN: &str = r#"
+            const done = arguments[arguments.length - 1];
+            const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+            axe.run({ runOnly: { type: "tag", values: tags } }).then(
+                found => done(found.violations.flatMap(({ id, nodes }) =>
+                    nodes.map(node => `${id}: ${node.html} (${node.any.concat(node.all).map(why => why.message)})`))),
+                fault => done([String(fault)]));
+        "#;
+        self.execute(AXE, vec![]).await.expect("axe-core is a script");
+        let found = self.execute_async(RUN, vec![]).await.expect("axe-core answers");
+        serde_json::from_value(found).expect("a list")
     }
 }
 

@@ -3,7 +3,7 @@
 use fantoccini::Locator;
 
 use crate::oauth::authorization_details::{customers, kind, list, orders, register, table_access};
-use crate::support::app::eventually;
+use crate::support::app::{Folder, eventually};
 use crate::support::browser::Browser;
 use crate::support::party::encode;
 use crate::support::{Engine, Pkce, TestApp};
@@ -207,3 +207,26 @@ const CONTRAST: &str = r"
     }
     return worst;
 ";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_another_brand_is_as_good() {
+    const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 120 44\">\
+        <rect width=\"120\" height=\"44\" rx=\"8\" fill=\"#8a1538\"/><circle cx=\"22\" cy=\"22\" r=\"9\" fill=\"#fff\"/></svg>";
+    let folder = Folder::new();
+    std::fs::write(folder.path("logo.svg"), LOGO).unwrap();
+    let toml = format!(
+        "[server]\nname = \"Acme\"\n[brand]\ncolour = \"#8a1538\"\ncolour_dark = \"#ffb3c7\"\nfolder = {:?}\n\
+         links = [{{ label = \"Privacy\", uri = \"https://acme.example/\" }}, {{ label = \"Help\", uri = \"mailto:a@b.example\" }}]\n",
+        folder.path("").to_str().unwrap()
+    );
+    let app = TestApp::with(Engine::Sqlite, &toml).await;
+    app.user(NAME).await;
+    let browser = Browser::open().await;
+    browser.goto(&format!("{}/sign-in", app.url)).await.unwrap();
+    browser.arrives_at("Sign in to Acme").await;
+    browser.picture("brand-sign-in").await;
+    browser.sign_in(NAME, WORD).await;
+    browser.arrives_at("ada Lovelace").await;
+    browser.picture("brand-account").await;
+    assert!(browser.complaints().await.is_empty());
+}

@@ -21,7 +21,7 @@ async fn a_profile_is_changed_and_the_account_deleted_in_a_browser() {
     browser.press("button[type=submit]").await;
     browser.says("[role=status]", "Your profile is changed.").await;
     browser.goto(&format!("{}/account/events", app.url)).await.unwrap();
-    browser.says("h3.title", "The profile was changed").await;
+    browser.says("h2.title", "The profile was changed").await;
     browser.picture("events").await;
     browser.goto(&format!("{}/account/profile", app.url)).await.unwrap();
     browser.press("a[href$='/account/delete']").await;

@@ -38,7 +38,7 @@ async fn a_token_is_made_and_ended_in_a_browser() {
     assert!(api_token::hash(&token).is_some(), "{token}");
     browser.picture("token-made").await;
     browser.press(".actions a").await;
-    browser.says("h3.title", "Nightly backup").await;
+    browser.says("h2.title", "Nightly backup").await;
     browser.picture("tokens").await;
     browser.press("button.danger").await;
     browser.says("[role=status]", "The token is ended").await;

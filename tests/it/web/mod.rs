@@ -2,6 +2,7 @@
 
 mod account;
 mod assets;
+mod brand;
 mod cookies;
 mod credentials;
 mod csrf;
