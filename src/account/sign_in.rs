@@ -41,6 +41,8 @@ pub struct Place<'a> {
     pub address: Option<IpAddr>,
     /// Who has signed in with this browser before.
     pub known: KnownBrowser,
+    /// Whether they ask to stay signed in.
+    pub remembered: bool,
 }
 
 /// The hash that a password was verified against, and the one to keep: the same, or a stronger one.
@@ -160,7 +162,7 @@ impl Accounts {
             return Ok(SignIn::Wrong);
         }
         if is_asked {
-            let step = self.step(user.id, proved, place.browser, now);
+            let step = Step { remembered: place.remembered, ..self.step(user.id, proved, place.browser, now) };
             tx.create_sign_in(&step).await?;
             tx.commit().await?;
             return Ok(SignIn::Second(step.id));
@@ -192,6 +194,7 @@ impl Accounts {
             browser: browser.to_owned(),
             user,
             session: None,
+            remembered: false,
             proved,
             expires_at: now.plus(SECOND_STEP),
         }
@@ -203,11 +206,11 @@ impl Accounts {
     /// # Errors
     /// When the database is away.
     pub async fn second_step(&self, attempt: SecondAttempt<'_>, now: Timestamp) -> Result<SecondStep, Fault> {
-        let place = &attempt.place;
         // Counted before it is judged.
-        let Some(step) = self.store.try_sign_in(attempt.sign_in, place.browser, now).await? else {
+        let Some(step) = self.store.try_sign_in(attempt.sign_in, attempt.place.browser, now).await? else {
             return Ok(SecondStep::Gone);
         };
+        let place = &Place { remembered: step.remembered, ..attempt.place };
         let user = step.user;
         let counted = match self.admit(Guess::Code(user), place.address, now).await? {
             Admission::Now(counted) => counted,
@@ -323,12 +326,15 @@ impl Accounts {
         (authentication, place): (Authentication, &Place<'_>),
         now: Timestamp,
     ) -> Session {
+        // Who asked for it once need not ask again.
+        let remembered = session.remembered || place.remembered;
         Session {
             authentication,
             address: place.address,
             seen_at: now,
-            idle_expires_at: now.plus(self.config.session.idle_lifetime),
-            expires_at: now.plus(self.config.session.absolute_lifetime),
+            remembered,
+            idle_expires_at: now.plus(self.config.session.idle(remembered)),
+            expires_at: now.plus(self.config.session.absolute(remembered)),
             ..session
         }
     }
@@ -347,8 +353,9 @@ impl Accounts {
             address: place.address,
             created_at: now,
             seen_at: now,
-            idle_expires_at: now.plus(self.config.session.idle_lifetime),
-            expires_at: now.plus(self.config.session.absolute_lifetime),
+            remembered: place.remembered,
+            idle_expires_at: now.plus(self.config.session.idle(place.remembered)),
+            expires_at: now.plus(self.config.session.absolute(place.remembered)),
         }
     }
 

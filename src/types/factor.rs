@@ -43,6 +43,8 @@ pub struct Step {
     pub user: UserId,
     /// The session that is to be raised, of somebody who is signed in already.
     pub session: Option<SessionId>,
+    /// Whether they asked to stay signed in.
+    pub remembered: bool,
     /// What was proved until now.
     pub proved: Authentication,
     pub expires_at: Timestamp,

@@ -41,6 +41,8 @@ struct SignInPage {
     error: Option<String>,
     passkey: Option<Ceremony>,
     passkey_error: Option<String>,
+    /// Whether staying signed in is wished for, where it can be.
+    remember: Option<bool>,
     /// Whether a forgotten password can be replaced by mail.
     recovery: bool,
     /// Whether everybody may make an account.
@@ -104,10 +106,11 @@ pub async fn answer(
         return waiting.deny(&services, &cx).await;
     }
     let id = browser.open_id(&services).await?;
+    let remembered = services.config.session.remembered_lifetime.is_some() && params.get("remember").is_some();
     let attempt = Attempt {
         login: params.get("username").unwrap_or_default(),
         password: params.get("password").unwrap_or_default().into(),
-        place: place(&services, &browser, &id, (&headers, &peer)),
+        place: Place { remembered, ..place(&services, &browser, &id, (&headers, &peer)) },
     };
     let known = attempt.place.known.clone();
     let next = Next::of(&params);
@@ -145,6 +148,7 @@ pub fn place<'a>(
         sessions: browser.sessions(),
         address: peer.address,
         known: known_browser::read(services, headers),
+        remembered: false,
     }
 }
 
@@ -249,6 +253,7 @@ pub(super) struct Form {
     pub locked: bool,
     pub error: Option<String>,
     pub passkey_error: Option<String>,
+    pub remember: bool,
     pub next: Next,
     pub notice: Option<&'static str>,
 }
@@ -274,7 +279,8 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), ..Form::default() })
+    let (error, remember) = (Some(error.to_owned()), params.get("remember").is_some());
+    Ok(Form { username, locked: again, error, remember, next: Next::of(params), ..Form::default() })
 }
 
 pub(super) async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
@@ -302,6 +308,8 @@ pub(super) async fn render(services: &Services, browser: &mut Browser, waiting: 
         error: form.error,
         passkey,
         passkey_error: form.passkey_error,
+        // Whoever proves it again goes on as they were.
+        remember: services.config.session.remembered_lifetime.filter(|_| !form.locked).map(|_| form.remember),
         recovery: services.config.mail.is_on(),
         sign_up: services.config.sign_up.mode == Who::Open,
         notice: form.notice,
