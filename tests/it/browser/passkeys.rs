@@ -151,6 +151,7 @@ async fn a_passkey_is_the_second_factor_of_whoever_gives_their_password() {
     browser.sign_in(NAME, WORD).await;
     browser.press("a[href$='/security/passkey']").await;
     browser.press("#passkey button").await;
+    browser.arrives_at("Keep these recovery codes").await;
     browser.press(".actions a").await;
     browser.says("[role=status]", "The passkey was added").await;
     browser.signs_out().await;
@@ -202,6 +203,7 @@ async fn a_browser_offers_a_passkey_where_the_name_is_typed() {
     browser.sign_in(NAME, WORD).await;
     browser.press("a[href$='/security/passkey']").await;
     browser.press("#passkey button").await;
+    browser.arrives_at("Keep these recovery codes").await;
     browser.press(".actions a").await;
     browser.says("[role=status]", "The passkey was added").await;
     browser.signs_out().await;
