@@ -8,6 +8,7 @@ pub mod device;
 pub mod error;
 pub mod events;
 mod links;
+pub mod passkeys;
 pub mod profile;
 mod qr;
 pub mod recovery;

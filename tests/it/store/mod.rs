@@ -10,6 +10,7 @@ mod groups;
 mod kept;
 mod links;
 mod outage;
+mod passkeys;
 mod processes;
 mod remembered;
 mod schema;

@@ -14,6 +14,8 @@ mod issuer_path;
 mod log;
 mod mail;
 mod memory;
+mod own_passkeys;
+pub mod passkeys;
 mod profile;
 mod recovery;
 mod registration;
