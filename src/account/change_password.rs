@@ -81,7 +81,7 @@ impl Accounts {
     /// # Errors
     /// When the database is away.
     pub async fn may_change_password(&self, session: &Session, now: Timestamp) -> Result<bool, Fault> {
-        Ok(self.is_fresh(session, now).await? || self.factors(session.user, now).await?.is_empty())
+        Ok(self.is_fresh(session, now).await? || !self.store.has_factors(session.user).await?)
     }
 
     /// Sets another password in the place of the current one.

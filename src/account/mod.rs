@@ -5,6 +5,7 @@
 //! | `password` | which passwords are good enough (ASVS V6.2) |
 //! | `sign_in` | from name and password, and a second factor, to a session (ASVS V6.3, V7.2) |
 //! | `second_factor`, `totp` | authenticator apps and recovery codes (ASVS V6.5) |
+//! | `passkeys`, `ceremony` | passkeys, beside a password and instead of one (Web Authentication) |
 //! | `profile` | what people change, take with them, and delete |
 //! | `personal_tokens` | personal access tokens |
 //! | `throttle` | how often somebody may guess (ASVS V6.3.1) |
@@ -17,12 +18,14 @@
 //! | `upstream` | other providers (ASVS V6.8) |
 //! | `email`, `change_password` | another address, another password (ASVS V6.2.3, V7.5.1) |
 
+pub mod ceremony;
 pub mod change_password;
 pub mod email;
 pub mod letters;
 pub mod links;
 pub mod names;
 pub mod overview;
+pub mod passkeys;
 pub mod password;
 pub mod personal_tokens;
 pub mod profile;

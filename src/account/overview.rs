@@ -35,7 +35,7 @@ impl Accounts {
     ) -> Result<Option<(Session, User)>, Fault> {
         let Some(id) = session else { return Ok(None) };
         let Some((session, user)) = self.store.signed_in(id, now).await? else { return Ok(None) };
-        self.store.use_session(&session, self.config.session.idle_lifetime, now);
+        self.store.use_session(&session, self.config.session.idle(session.remembered), now);
         Ok(Some((session, user)))
     }
 

@@ -6,7 +6,7 @@ use super::Accounts;
 use super::letters::Letter;
 use crate::store::Stored;
 use crate::types::{
-    ApiToken, Event, EventKind, Factor, Fault, Holder, Identity, Session, Timestamp, User, claim_value,
+    ApiToken, Event, EventKind, Factor, Fault, Holder, Identity, Passkey, Session, Timestamp, User, claim_value,
 };
 
 /// What came of it.
@@ -75,6 +75,7 @@ impl Accounts {
         let tokens = store.api_tokens(Some(&Holder::User(user.id))).await?;
         let events = store.events_of(user.id, now.plus(std::time::Duration::from_micros(1)), EVENTS).await?;
         let factors = self.factors(user.id, now).await?;
+        let passkeys = store.passkeys_of(user.id).await?;
         let identities = store.identities_of(user.id).await?;
         let mut tx = store.begin().await?;
         tx.log(Event::within(session, EventKind::DataTaken, now)).await?;
@@ -99,6 +100,7 @@ impl Accounts {
             })).collect::<Vec<_>>(),
             "sessions": sessions.iter().map(session_document).collect::<Vec<_>>(),
             "second_factors": factors.iter().map(factor_document).collect::<Vec<_>>(),
+            "passkeys": passkeys.iter().map(passkey_document).collect::<Vec<_>>(),
             "linked_sign_ins": identities.iter().map(identity_document).collect::<Vec<_>>(),
             "personal_access_tokens": tokens.iter().map(token_document).collect::<Vec<_>>(),
             "events": events.iter().map(event_document).collect::<Vec<_>>(),
@@ -141,6 +143,14 @@ fn factor_document(factor: &Factor) -> Value {
         "name": factor.name,
         "created_at": factor.created_at.secs(),
         "last_used_at": factor.used_at.map(Timestamp::secs),
+    })
+}
+
+fn passkey_document(passkey: &Passkey) -> Value {
+    json!({
+        "name": passkey.name,
+        "created_at": passkey.created_at.secs(),
+        "last_used_at": passkey.used_at.map(Timestamp::secs),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Second factors: an authenticator app, and recovery codes for whoever has lost it (ASVS 6.3.3, 6.5).
+//! Second factors: an authenticator app or a passkey, and recovery codes for whoever has lost it (ASVS 6.3.3, 6.5).
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::totp::{Seed, base32, grouped};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Random, random, sha256};
 use crate::store::{Stored, Tx};
+use crate::types::authentication::Method;
 use crate::types::{Event, Factor, FactorId, Fault, Session, Timestamp, User, UserId};
 
 /// How many recovery codes somebody has.
@@ -26,21 +27,31 @@ pub struct SetUp {
     pub text: SecretString,
 }
 
-/// What a code that was typed would spend.
+/// What a code that was typed, or the answer of a passkey, would spend.
 pub(super) enum Spent {
     Step(FactorId, i64),
     Recovery([u8; 32]),
     /// The first code of an app that is being set up.
     First(Box<Factor>, i64),
+    /// With what its device has counted to.
+    Passkey(FactorId, u32),
 }
 
 impl Spent {
     /// What its owner is told when it is spent, beyond the ordinary.
     pub(super) fn news(&self) -> Option<Factors> {
         match self {
-            Self::Step(..) => None,
+            Self::Step(..) | Self::Passkey(..) => None,
             Self::Recovery(_) => Some(Factors::CodeUsed),
             Self::First(..) => Some(Factors::Added),
+        }
+    }
+
+    /// What it proves.
+    pub(super) fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Step(..) | Self::Recovery(_) | Self::First(..) => &[Method::OneTimePassword],
+            Self::Passkey(..) => &Method::PASSKEY,
         }
     }
 }
@@ -103,7 +114,8 @@ impl Accounts {
         Ok(Some(codes))
     }
 
-    /// Takes an app away; with the last one go the recovery codes. `false` if it was not theirs, or must not be the last.
+    /// Takes an app or a passkey away; with the last one go the recovery codes. `false` if it was not theirs, or must not
+    /// be the last.
     ///
     /// # Errors
     /// When the database is away.
@@ -111,7 +123,16 @@ impl Accounts {
         let owner = self.store.user(user).await?;
         let mut tx = self.store.begin().await?;
         // Of two who each take away one of the last two, the second sees what the first has left.
-        if tx.confirm_user(user).await? == Stored::Conflict || !tx.delete_factor(user, id).await? {
+        if tx.confirm_user(user).await? == Stored::Conflict {
+            return Ok(false);
+        }
+        let told = match (tx.delete_factor(user, id).await?, tx.delete_passkey(user, id).await?) {
+            (false, false) => return Ok(false),
+            (true, _) => Factors::Removed,
+            (false, true) => Factors::PasskeyRemoved,
+        };
+        // A passkey may be how they sign in at all.
+        if !self.can_come_in(&mut tx, user).await? {
             return Ok(false);
         }
         if tx.count_factors(user).await? == 0 {
@@ -120,12 +141,12 @@ impl Accounts {
             }
             tx.replace_recovery_codes(user, &[], now).await?;
         }
-        self.tell_of(&mut tx, owner.as_ref(), Factors::Removed, now).await?;
+        self.tell_of(&mut tx, owner.as_ref(), told, now).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Other recovery codes; those before are worth nothing any more. None for whoever has no app.
+    /// Other recovery codes; those before are worth nothing any more. None for whoever has no app and no passkey.
     ///
     /// # Errors
     /// When the database is away.
@@ -150,7 +171,7 @@ impl Accounts {
     pub async fn is_fresh(&self, session: &Session, now: Timestamp) -> Result<bool, Fault> {
         let authentication = &session.authentication;
         let recent = now.since(authentication.at) <= self.config.session.fresh_for;
-        Ok(recent && (authentication.has_two_factors() || self.factors(session.user, now).await?.is_empty()))
+        Ok(recent && (authentication.has_two_factors() || !self.store.has_factors(session.user).await?))
     }
 
     /// Tells the owner of a second factor what became of it (ASVS 6.3.7).
@@ -167,11 +188,13 @@ impl Accounts {
         self.tell(tx, owner, letter, now).await
     }
 
-    /// What a code of a user would spend, by the apps that they have, or are setting up where they have none.
-    pub(super) fn judge(&self, factors: &[Factor], code: &str, now: Timestamp) -> Result<Option<Spent>, Fault> {
+    /// What a code of a user would spend, by the apps that they have, or are setting up where they have nothing else: who
+    /// knows their password alone must not get past a passkey by that.
+    pub(super) async fn judge(&self, user: UserId, code: &str, now: Timestamp) -> Result<Option<Spent>, Fault> {
+        let factors = self.factors_and_begun(user, now).await?;
+        let set_up = self.store.has_factors(user).await?;
         let code = typed(code);
         let is_recovery = code.len() > 6;
-        let set_up = factors.iter().any(|factor| factor.confirmed_at.is_some());
         if set_up && is_recovery {
             return Ok(Some(Spent::Recovery(sha256(code.as_bytes()))));
         }
@@ -198,17 +221,21 @@ impl Accounts {
         let is_spent = match &spent {
             Spent::Step(factor, step) => tx.use_factor(*factor, *step, now).await?,
             Spent::Recovery(hash) => tx.use_recovery_code(user, hash, now).await?,
-            Spent::First(factor, step) => tx.confirm_factor(factor, *step, now).await?,
+            // It is the first still: its owner may have added another one meanwhile.
+            Spent::First(factor, step) => {
+                tx.confirm_factor(factor, *step, now).await? && tx.count_factors(user).await? == 1
+            }
+            Spent::Passkey(passkey, counter) => tx.use_passkey(*passkey, *counter, now).await?,
         };
         match spent {
             _ if !is_spent => Ok(None),
             Spent::First(..) => Ok(Some(self.first_recovery_codes(tx, user, now).await?)),
-            Spent::Step(..) | Spent::Recovery(_) => Ok(Some(Vec::new())),
+            Spent::Step(..) | Spent::Recovery(_) | Spent::Passkey(..) => Ok(Some(Vec::new())),
         }
     }
 
-    /// Those that come with the first app.
-    async fn first_recovery_codes(
+    /// Those that come with the first app, or the first passkey.
+    pub(super) async fn first_recovery_codes(
         &self,
         tx: &mut Tx,
         user: UserId,
@@ -227,7 +254,7 @@ impl Accounts {
         Ok(self.factors_and_begun(user, now).await?.into_iter().rfind(|factor| factor.confirmed_at.is_none()))
     }
 
-    pub(super) async fn factors_and_begun(&self, user: UserId, now: Timestamp) -> Result<Vec<Factor>, Fault> {
+    async fn factors_and_begun(&self, user: UserId, now: Timestamp) -> Result<Vec<Factor>, Fault> {
         self.store.factors_of(user, now.minus(SET_UP)).await
     }
 
@@ -249,8 +276,13 @@ fn typed(code: &str) -> String {
 
 /// What an app is called if its owner does not say.
 fn called(name: &str) -> String {
+    short(name).unwrap_or_else(|| "Authenticator app".to_owned())
+}
+
+/// What somebody calls one of theirs, if they do.
+pub(super) fn short(name: &str) -> Option<String> {
     let name: String = name.trim().chars().filter(|c| !c.is_control()).take(60).collect();
-    if name.is_empty() { "Authenticator app".to_owned() } else { name }
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// 120 bits each, so a hash without salt is as good as any (ASVS 6.5.2: 112 bits).

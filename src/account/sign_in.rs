@@ -1,4 +1,4 @@
-//! Signing in: by name and password, and then, where it is asked for, by a second factor.
+//! Signing in: by name and password, and then, where it is asked for, by a second factor. By a passkey alone: `passkeys`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::Accounts;
+use super::ceremony::{Ceremony, Reply};
 use super::letters::Letter;
 use super::second_factor::SetUp;
 use super::throttle::{Admission, Guess, KnownBrowser};
 use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
-use crate::types::authentication::Method;
 use crate::types::{
     Authentication, Event, EventKind, Fault, Session, SessionId, SignInId, Step, Timestamp, User, UserId,
 };
@@ -41,6 +41,8 @@ pub struct Place<'a> {
     pub address: Option<IpAddr>,
     /// Who has signed in with this browser before.
     pub known: KnownBrowser,
+    /// Whether they ask to stay signed in.
+    pub remembered: bool,
 }
 
 /// The hash that a password was verified against, and the one to keep: the same, or a stronger one.
@@ -62,11 +64,27 @@ pub enum SignIn {
     Throttled(Timestamp),
 }
 
-/// What somebody typed as their second factor.
+/// What somebody showed as their second factor.
 pub struct SecondAttempt<'a> {
     pub sign_in: SignInId,
-    pub code: &'a str,
+    pub shown: Shown<'a>,
     pub place: Place<'a>,
+}
+
+pub enum Shown<'a> {
+    /// Typed.
+    Code(&'a str),
+    Passkey(Reply<'a>),
+}
+
+/// Who waits for their second step, and by what they can take it.
+pub struct Awaited {
+    pub user: User,
+    /// Whoever has nothing yet sets up an app, or adds a passkey.
+    pub set_up: Option<SetUp>,
+    pub has_app: bool,
+    /// The one to show; the one to add of whoever has nothing yet.
+    pub passkey: Option<Ceremony>,
 }
 
 /// What came of it.
@@ -136,8 +154,7 @@ impl Accounts {
     /// sign-in waits for its second step. `Wrong` when the password was changed, or its user disabled, meanwhile.
     async fn first_step(&self, user: &User, proof: Proof, place: &Place<'_>, now: Timestamp) -> Result<SignIn, Fault> {
         let proved = Authentication::by_password(now);
-        let is_asked =
-            self.config.second_factor.policy == Policy::Required || !self.factors(user.id, now).await?.is_empty();
+        let is_asked = self.config.second_factor.policy == Policy::Required || self.store.has_factors(user.id).await?;
         let present = self.present(place, user.id, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_password(user.id, &proof.hash, &proof.kept).await? == Stored::Conflict {
@@ -145,7 +162,7 @@ impl Accounts {
             return Ok(SignIn::Wrong);
         }
         if is_asked {
-            let step = self.step(user.id, proved, place.browser, now);
+            let step = Step { remembered: place.remembered, ..self.step(user.id, proved, place.browser, now) };
             tx.create_sign_in(&step).await?;
             tx.commit().await?;
             return Ok(SignIn::Second(step.id));
@@ -175,22 +192,23 @@ impl Accounts {
             browser: browser.to_owned(),
             user,
             session: None,
+            remembered: false,
             proved,
             expires_at: now.plus(SECOND_STEP),
         }
     }
 
-    /// The second step: a code of the app, or a recovery code; or the first code of the app that is being set up, where
-    /// there was none.
+    /// The second step: a passkey, a code of the app, or a recovery code; or the first code of the app that is being set
+    /// up, where there was nothing.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn second_step(&self, attempt: SecondAttempt<'_>, now: Timestamp) -> Result<SecondStep, Fault> {
-        let place = &attempt.place;
         // Counted before it is judged.
-        let Some(step) = self.store.try_sign_in(attempt.sign_in, place.browser, now).await? else {
+        let Some(step) = self.store.try_sign_in(attempt.sign_in, attempt.place.browser, now).await? else {
             return Ok(SecondStep::Gone);
         };
+        let place = &Place { remembered: step.remembered, ..attempt.place };
         let user = step.user;
         let counted = match self.admit(Guess::Code(user), place.address, now).await? {
             Admission::Now(counted) => counted,
@@ -203,8 +221,12 @@ impl Accounts {
             },
             None => self.present(place, user, now).await?,
         };
-        let factors = self.factors_and_begun(user, now).await?;
-        let Some(spent) = self.judge(&factors, attempt.code, now)? else { return Ok(refused(user)) };
+        let judged = match attempt.shown {
+            Shown::Code(code) => self.judge(user, code, now).await?,
+            Shown::Passkey(reply) => self.judge_passkey(user, reply, (step.id, place.browser), now).await?,
+        };
+        let Some(spent) = judged else { return Ok(refused(user)) };
+        let methods = spent.methods();
         let (news, elsewhere) = (spent.news(), self.is_news(place, user));
         let owner = if elsewhere || news.is_some() { self.store.user(user).await? } else { None };
         let mut tx = self.store.begin().await?;
@@ -212,7 +234,7 @@ impl Accounts {
             return Ok(SecondStep::Gone);
         }
         let Some(recovery_codes) = self.spend(&mut tx, user, spent, now).await? else { return Ok(refused(user)) };
-        let proved = step.proved.and(Method::OneTimePassword, now);
+        let proved = step.proved.and(methods, now);
         let session = self.open_session(&mut tx, (user, proved), (present, place), now).await?;
         if let Some(news) = news {
             self.tell_of(&mut tx, owner.as_ref(), news, now).await?;
@@ -226,7 +248,7 @@ impl Accounts {
         Ok(SecondStep::Done { session: Box::new(session), recovery_codes })
     }
 
-    /// Who waits for their second step, and what they are to set up if they have no app.
+    /// Who waits for their second step, and what they are asked.
     ///
     /// # Errors
     /// When the database is away.
@@ -235,12 +257,17 @@ impl Accounts {
         sign_in: SignInId,
         browser: &str,
         now: Timestamp,
-    ) -> Result<Option<(User, Option<SetUp>)>, Fault> {
+    ) -> Result<Option<Awaited>, Fault> {
         let Some(step) = self.store.sign_in(sign_in, browser, now).await? else { return Ok(None) };
         let Some(user) = self.store.user(step.user).await? else { return Ok(None) };
-        let set_up =
-            if self.factors(user.id, now).await?.is_empty() { Some(self.set_up(&user, now).await?) } else { None };
-        Ok(Some((user, set_up)))
+        let has_app = !self.factors(user.id, now).await?.is_empty();
+        let whose = (sign_in, browser);
+        let (set_up, passkey) = if self.store.has_factors(user.id).await? {
+            (None, self.ask_for_own_passkey(user.id, whose, now).await?)
+        } else {
+            (Some(self.set_up(&user, now).await?), self.ask_for_first_passkey(&user, whose, now)?)
+        };
+        Ok(Some(Awaited { user, set_up, has_app, passkey }))
     }
 
     pub(super) async fn tell_if_news(
@@ -258,7 +285,7 @@ impl Accounts {
 
     /// Whether a person is told that they signed in here: where they have not before, as far as the browser knows
     /// (ASVS 6.3.5).
-    fn is_news(&self, place: &Place<'_>, user: UserId) -> bool {
+    pub(super) fn is_news(&self, place: &Place<'_>, user: UserId) -> bool {
         let mail = &self.config.mail;
         mail.is_on() && mail.new_devices && place.known.of(Some(user)).is_none()
     }
@@ -310,12 +337,15 @@ impl Accounts {
         (authentication, place): (Authentication, &Place<'_>),
         now: Timestamp,
     ) -> Session {
+        // Who asked for it once need not ask again.
+        let remembered = session.remembered || place.remembered;
         Session {
             authentication,
             address: place.address,
             seen_at: now,
-            idle_expires_at: now.plus(self.config.session.idle_lifetime),
-            expires_at: now.plus(self.config.session.absolute_lifetime),
+            remembered,
+            idle_expires_at: now.plus(self.config.session.idle(remembered)),
+            expires_at: now.plus(self.config.session.absolute(remembered)),
             ..session
         }
     }
@@ -334,8 +364,9 @@ impl Accounts {
             address: place.address,
             created_at: now,
             seen_at: now,
-            idle_expires_at: now.plus(self.config.session.idle_lifetime),
-            expires_at: now.plus(self.config.session.absolute_lifetime),
+            remembered: place.remembered,
+            idle_expires_at: now.plus(self.config.session.idle(place.remembered)),
+            expires_at: now.plus(self.config.session.absolute(place.remembered)),
         }
     }
 
@@ -354,7 +385,7 @@ impl Accounts {
     }
 }
 
-fn signed_in(user: &User, place: &Place<'_>, now: Timestamp) -> Letter {
+pub(super) fn signed_in(user: &User, place: &Place<'_>, now: Timestamp) -> Letter {
     Letter::SignedIn { account: user.username.clone(), device: place.device.clone(), at: now }
 }
 

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Accounts;
-use crate::crypto::{Digest, Mac, hash, random};
+use crate::crypto::{Digest, Mac, hash, random, sha256};
 use crate::store::{Counted, Pace};
-use crate::types::{Fault, Timestamp, User, UserId};
+use crate::types::{Fault, Passkey, Timestamp, User, UserId};
 
 /// The name of the secret that its hashes are made with.
 pub const SECRET: &str = "attempts";
@@ -22,8 +22,10 @@ pub const SECRET: &str = "attempts";
 pub enum Guess<'a> {
     /// The password of whoever signs in by this name; `browser` is the id of one that has been theirs before.
     Password { login: &'a str, browser: Option<&'a str> },
-    /// A code of somebody who has given their password.
+    /// A code, or an answer of a passkey, of somebody who has given their password.
     Code(UserId),
+    /// An answer of the passkey with this id, which may be nobody's.
+    Passkey(&'a [u8]),
     /// Nothing: a mail is asked for, to whoever this is.
     Mail(&'a str),
     /// What another provider answers.
@@ -72,7 +74,7 @@ impl Accounts {
         for counter in &counters {
             let (first_delay, longest_delay) = match guess {
                 Guess::Mail(_) => (FIRST_MAIL, LONGEST_MAIL),
-                Guess::Password { .. } | Guess::Code(_) | Guess::Answer => {
+                Guess::Password { .. } | Guess::Code(_) | Guess::Passkey(_) | Guess::Answer => {
                     (settings.first_delay, settings.longest_delay)
                 }
             };
@@ -146,6 +148,9 @@ impl Accounts {
                 let code = Counter { key: code(&self.mac, user), free: settings.free_attempts, is_own: true };
                 vec![code, address]
             }
+            Guess::Passkey(id) => {
+                vec![Counter { key: passkey(&self.mac, id), free: settings.free_attempts, is_own: true }, address]
+            }
             Guess::Mail(to) => {
                 let to = Counter { key: mail(&self.mac, to), free: FREE_MAILS, is_own: false };
                 let key = self.mac.of(&["mail address", &network]);
@@ -165,15 +170,20 @@ fn code(mac: &Mac, user: UserId) -> Digest {
     mac.of(&["code", &user.to_string()])
 }
 
+fn passkey(mac: &Mac, id: &[u8]) -> Digest {
+    mac.of(&["passkey", &hex(&sha256(id))])
+}
+
 fn mail(mac: &Mac, to: &str) -> Digest {
     mac.of(&["mail", &folded(to)])
 }
 
 /// Everything under which attempts at a user from everywhere are counted.
-pub fn keys_of(mac: &Mac, user: &User) -> Vec<Digest> {
+pub fn keys_of(mac: &Mac, user: &User, passkeys: &[Passkey]) -> Vec<Digest> {
     let logins = || std::iter::once(user.username.as_str()).chain(user.email.as_deref());
     let mails = logins().map(|login| mail(mac, login)).chain([mail(mac, &user.id.to_string())]);
-    logins().map(|login| account(mac, login)).chain([code(mac, user.id)]).chain(mails).collect()
+    let passkeys = passkeys.iter().map(|own| passkey(mac, &own.credential_id));
+    logins().map(|login| account(mac, login)).chain([code(mac, user.id)]).chain(mails).chain(passkeys).collect()
 }
 
 impl Guess<'_> {
@@ -181,6 +191,7 @@ impl Guess<'_> {
         match self {
             Self::Password { .. } => "password",
             Self::Code(_) => "code",
+            Self::Passkey(_) => "passkey",
             Self::Mail(_) => "mail",
             Self::Answer => "answer",
         }

@@ -351,6 +351,7 @@ fn values_beyond_the_edge_are_refused_by_key() {
         ("[scopes.a]\ntitle = \"x\"\ngroups = [\"a,b\"]", ":1: scopes.a: the name of a group has 1 to 128"),
         ("[groups.web]\nprefixes = [\"\"]", ":1: groups.web: prefixes has an empty one"),
         ("[scopes]\na = \"x\"", ":2: scopes.a: invalid type: string \"x\""),
+        ("[session]\nremembered_lifetime = \"1d\"", ":2: session.remembered_lifetime: must be between \"14days\""),
         ("[session]\nidle_lifetime = \"15d\"", ":2: session.idle_lifetime: must not be longer than"),
         ("[session]\nabsolute_lifetime = \"9999y\"", ":2: session.absolute_lifetime: must be between"),
         (

@@ -18,7 +18,7 @@ const CLAIMS: &[(&str, &str)] = &[
     ("nonce", "The random value that Notes sent with its question: this is the answer to it, and to no other"),
     ("at_hash", "The beginning of the access token’s hash, so that neither can be swapped for another"),
     ("acr", "How strong the proof was"),
-    ("amr", "How you proved it: pwd is a password, otp a code, mfa both"),
+    ("amr", "How you proved it: pwd is a password, otp a code, pop and user a passkey, mfa more than one factor"),
     ("sid", "Your sign-in session, so that signing out can end it everywhere"),
     ("name", "Your name, as you wish to be called"),
     ("given_name", "Your given name"),

@@ -38,7 +38,7 @@ pub fn until(config: &Config, key: &KeyLife, now: Timestamp) -> Option<Timestamp
         // Whatever lifetimes are configured now, they were others when it signed.
         Stage::Retired if key.algorithm.is_asymmetric() => after_retiring(ID_TOKEN_CEILING + MARGIN),
         Stage::Retired => after_retiring(config.refresh.absolute_lifetime + MARGIN),
-        Stage::Gone => after_retiring(config.session.absolute_lifetime + MARGIN),
+        Stage::Gone => after_retiring(config.session.longest() + MARGIN),
     }
 }
 

@@ -45,9 +45,10 @@ impl Store {
         rows.into_iter().map(Factor::try_from).collect()
     }
 
-    /// Whether a user has any that counts.
+    /// Whether a user has any that counts, an app or a passkey.
     pub async fn has_factors(&self, user: UserId) -> Result<bool, Fault> {
-        const SELECT: &str = "SELECT COUNT(*) AS count FROM factors WHERE user_id = $1 AND confirmed_at IS NOT NULL";
+        const SELECT: &str = "SELECT (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+            + (SELECT COUNT(*) FROM passkeys WHERE user_id = $1) AS count";
         let (count,): (i64,) = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_one(db).await?);
         Ok(count > 0)
     }
@@ -77,9 +78,10 @@ impl Store {
 }
 
 impl Tx {
-    /// How many a user has that count.
+    /// How many a user has that count, apps and passkeys.
     pub async fn count_factors(&mut self, user: UserId) -> Result<i64, Fault> {
-        const SELECT: &str = "SELECT COUNT(*) AS count FROM factors WHERE user_id = $1 AND confirmed_at IS NOT NULL";
+        const SELECT: &str = "SELECT (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+            + (SELECT COUNT(*) FROM passkeys WHERE user_id = $1) AS count";
         let (count,): (i64,) = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_one(db).await?);
         Ok(count)
     }
@@ -119,10 +121,14 @@ impl Tx {
         Ok(rows == 1)
     }
 
-    /// Takes all of a user's away, the recovery codes with them; how many there were.
+    /// Takes all of a user's away, passkeys too, and the recovery codes with them; how many there were.
     pub async fn delete_factors_of(&mut self, user: UserId) -> Result<u64, Fault> {
         const DELETE: &str = "DELETE FROM factors WHERE user_id = $1";
-        let rows = on!(self.on(), db => query(DELETE).bind(user.to_string()).execute(db).await?.rows_affected());
+        const DELETE_PASSKEYS: &str = "DELETE FROM passkeys WHERE user_id = $1";
+        let mut rows = 0;
+        for statement in [DELETE, DELETE_PASSKEYS] {
+            rows += on!(self.on(), db => query(statement).bind(user.to_string()).execute(db).await?.rows_affected());
+        }
         self.replace_recovery_codes(user, &[], Timestamp::from_micros(0)).await?;
         Ok(rows)
     }

@@ -222,9 +222,10 @@ impl Tx {
         Ok(rows.into_iter().map(|(provider,)| provider).collect())
     }
 
-    /// Whether a user can sign in without another provider.
-    pub async fn has_password(&mut self, user: UserId) -> Result<bool, Fault> {
-        const SELECT: &str = "SELECT COUNT(*) AS count FROM users WHERE id = $1 AND password_hash IS NOT NULL";
+    /// Whether a user can sign in without another provider: by a password or a passkey.
+    pub async fn has_own_way_in(&mut self, user: UserId) -> Result<bool, Fault> {
+        const SELECT: &str = "SELECT (SELECT COUNT(*) FROM users WHERE id = $1 AND password_hash IS NOT NULL)
+                + (SELECT COUNT(*) FROM passkeys WHERE user_id = $1) AS count";
         let (count,): (i64,) = on!(self.on(), db => query_as(SELECT).bind(user.to_string()).fetch_one(db).await?);
         Ok(count > 0)
     }

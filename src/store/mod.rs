@@ -43,6 +43,7 @@ mod links;
 mod live;
 mod migrate;
 mod outbox;
+mod passkeys;
 mod pending;
 mod pushed;
 mod registration_tokens;

@@ -30,6 +30,7 @@ row!(
         methods: String,
         device: String,
         address: Option<String>,
+        remembered: bool,
         created_at: i64,
         seen_at: i64,
         idle_expires_at: i64,
@@ -51,6 +52,7 @@ impl TryFrom<SessionRow> for Session {
             },
             device: row.device,
             address: row.address.and_then(|address| address.parse().ok()),
+            remembered: row.remembered,
             created_at: Timestamp::from_micros(row.created_at),
             seen_at: Timestamp::from_micros(row.seen_at),
             idle_expires_at: Timestamp::from_micros(row.idle_expires_at),
@@ -122,7 +124,8 @@ impl Store {
 
     /// The session, if it has not ended, by whatever cause, and its user may still sign in.
     pub async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, Fault> {
-        const SELECT: &str = "SELECT id, user_id, authenticated_at, methods, device, address, created_at, seen_at,
+        const SELECT: &str =
+            "SELECT id, user_id, authenticated_at, methods, device, address, remembered, created_at, seen_at,
                 idle_expires_at, expires_at FROM sessions
             WHERE id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND expires_at > $2
               AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at IS NULL)";
@@ -144,7 +147,8 @@ impl Store {
 
     /// The living sessions of a user, the last used first.
     pub async fn sessions_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, Fault> {
-        const SELECT: &str = "SELECT id, user_id, authenticated_at, methods, device, address, created_at, seen_at,
+        const SELECT: &str =
+            "SELECT id, user_id, authenticated_at, methods, device, address, remembered, created_at, seen_at,
                 idle_expires_at, expires_at FROM sessions
             WHERE user_id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND expires_at > $2
             ORDER BY seen_at DESC";
@@ -199,8 +203,8 @@ impl Store {
 impl Tx {
     pub async fn create_session(&mut self, session: &Session) -> Result<(), Fault> {
         const INSERT: &str =
-            "INSERT INTO sessions (id, user_id, authenticated_at, methods, device, address, created_at, seen_at,
-                idle_expires_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+            "INSERT INTO sessions (id, user_id, authenticated_at, methods, device, address, remembered, created_at, seen_at,
+                idle_expires_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
         on!(self.on(), db => query(INSERT)
             .bind(session.id.to_string())
@@ -209,6 +213,7 @@ impl Tx {
             .bind(methods)
             .bind(&session.device)
             .bind(session.address.map(|address| address.to_string()))
+            .bind(session.remembered)
             .bind(session.created_at.micros())
             .bind(session.seen_at.micros())
             .bind(session.idle_expires_at.micros())
@@ -222,9 +227,9 @@ impl Tx {
     /// Writes a new authentication of the same person into their session; `false` if it has ended meanwhile.
     pub async fn renew_session(&mut self, session: &Session) -> Result<bool, Fault> {
         // Another provider may have authenticated them long before they come here with that.
-        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $8,
-                idle_expires_at = $5, expires_at = $6, address = $7
-            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $8 AND expires_at > $8";
+        const UPDATE: &str = "UPDATE sessions SET authenticated_at = $3, methods = $4, seen_at = $9,
+                idle_expires_at = $5, expires_at = $6, address = $7, remembered = $8
+            WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND idle_expires_at > $9 AND expires_at > $9";
         let methods = serde_json::to_string(&session.authentication.methods).map_err(Fault::internal)?;
         let rows = on!(self.on(), db => query(UPDATE)
             .bind(session.id.to_string())
@@ -234,6 +239,7 @@ impl Tx {
             .bind(session.idle_expires_at.micros())
             .bind(session.expires_at.micros())
             .bind(session.address.map(|address| address.to_string()))
+            .bind(session.remembered)
             .bind(session.seen_at.micros())
             .execute(db)
             .await?

@@ -17,6 +17,7 @@ row!(
         session_id: Option<String>,
         authenticated_at: i64,
         methods: String,
+        remembered: bool,
         expires_at: i64,
     }
 );
@@ -31,6 +32,7 @@ impl TryFrom<StepRow> for Step {
             browser: row.browser,
             user: UserId::parse(&row.user_id).ok_or_else(broken)?,
             session: row.session_id.map(|id| SessionId::parse(&id).ok_or_else(broken)).transpose()?,
+            remembered: row.remembered,
             proved: Authentication {
                 at: Timestamp::from_micros(row.authenticated_at),
                 methods: serde_json::from_str(&row.methods).map_err(Fault::internal)?,
@@ -44,7 +46,7 @@ impl Store {
     /// The sign-in, if it is this browser's and still waits.
     pub async fn sign_in(&self, id: SignInId, browser: &str, now: Timestamp) -> Result<Option<Step>, Fault> {
         const SELECT: &str =
-            "SELECT id, browser, user_id, session_id, authenticated_at, methods, expires_at FROM sign_ins
+            "SELECT id, browser, user_id, session_id, authenticated_at, methods, remembered, expires_at FROM sign_ins
             WHERE id = $1 AND browser = $2 AND expires_at > $3";
         let row: Option<StepRow> = on!(self.on(), db => query_as(SELECT)
             .bind(id.to_string()).bind(browser).bind(now.micros()).fetch_optional(db).await?);
@@ -57,7 +59,7 @@ impl Store {
     pub async fn try_sign_in(&self, id: SignInId, browser: &str, now: Timestamp) -> Result<Option<Step>, Fault> {
         const UPDATE: &str = "UPDATE sign_ins SET attempts = attempts + 1
             WHERE id = $1 AND browser = $2 AND expires_at > $3 AND attempts < $4
-            RETURNING id, browser, user_id, session_id, authenticated_at, methods, expires_at";
+            RETURNING id, browser, user_id, session_id, authenticated_at, methods, remembered, expires_at";
         let rows: Vec<StepRow> = on!(self.writing().await?.on(), db => query_as(UPDATE)
             .bind(id.to_string())
             .bind(browser)
@@ -72,8 +74,8 @@ impl Store {
 impl Tx {
     pub async fn create_sign_in(&mut self, step: &Step) -> Result<(), Fault> {
         const INSERT: &str = "INSERT INTO sign_ins
-            (id, browser, user_id, session_id, authenticated_at, methods, attempts, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, 0, $7)";
+            (id, browser, user_id, session_id, authenticated_at, methods, remembered, attempts, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)";
         on!(self.on(), db => query(INSERT)
             .bind(step.id.to_string())
             .bind(&step.browser)
@@ -81,6 +83,7 @@ impl Tx {
             .bind(step.session.map(|id| id.to_string()))
             .bind(step.proved.at.micros())
             .bind(serde_json::to_string(&step.proved.methods).map_err(Fault::internal)?)
+            .bind(step.remembered)
             .bind(step.expires_at.micros())
             .execute(db)
             .await

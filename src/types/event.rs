@@ -41,6 +41,7 @@ macro_rules! kinds {
 
 kinds!(
     SignedUp = "signed_up",
+    /// About: what its owner calls the passkey, where they needed nothing else.
     SignedIn = "signed_in",
     /// About: the device whose session it was.
     SessionEnded = "session_ended",
@@ -56,6 +57,10 @@ kinds!(
     /// About: what its owner calls it.
     FactorAdded = "factor_added",
     FactorRemoved = "factor_removed",
+    PasskeyAdded = "passkey_added",
+    PasskeyRemoved = "passkey_removed",
+    /// About: what its owner calls it. There may be a copy of it.
+    PasskeyCountedBack = "passkey_counted_back",
     RecoveryCodesMade = "recovery_codes_made",
     RecoveryCodeUsed = "recovery_code_used",
     /// About: the other provider.

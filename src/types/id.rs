@@ -70,7 +70,7 @@ uuid_id!(
 );
 
 uuid_id!(
-    /// A second factor of a user, one row of `factors`.
+    /// What a user proves who they are by besides their password: one row of `factors`, or of `passkeys`.
     FactorId
 );
 uuid_id!(

@@ -45,7 +45,7 @@ pub use claims::ClaimsRequest;
 pub use client::{Client, ClientMetadata};
 pub use clock::{Clock, NumericDate, SystemClock, Timestamp};
 pub use event::{Event, EventKind};
-pub use factor::{Factor, Step};
+pub use factor::{Factor, Passkey, Step};
 pub use fault::Fault;
 pub use grant_type::GrantType;
 pub use group::{Group, GroupName, Memberships};

@@ -15,6 +15,8 @@ pub struct Session {
     pub device: String,
     /// Where it was begun, or renewed last.
     pub address: Option<IpAddr>,
+    /// Whether its person asked to stay signed in.
+    pub remembered: bool,
     pub created_at: Timestamp,
     /// When it was last used, to within a few minutes.
     pub seen_at: Timestamp,

@@ -137,7 +137,7 @@ impl Browser {
     pub async fn open_link(&mut self, services: &Services, link: Digest) -> Result<(), Fault> {
         let mut data = self.data(services);
         // The cookie layer forgets how long it was; the session has an end of its own.
-        let lifetime = if data.session.is_some() { services.config.session.absolute_lifetime } else { VISITOR };
+        let lifetime = if data.session.is_some() { services.config.session.longest() } else { VISITOR };
         self.keep(services, lifetime)?;
         data.link = Some(link);
         self.renew(services, data).await
@@ -151,7 +151,7 @@ impl Browser {
     pub async fn sign_in(&mut self, services: &Services, session: SessionId) -> Result<Vec<SessionId>, Fault> {
         let settings = &services.config.session;
         let mut data = self.data(services);
-        self.keep(services, settings.absolute_lifetime)?;
+        self.keep(services, settings.longest())?;
         data.csrf = random::token(&*services.rng, 32);
         data.put_first(session);
         let left = data.others.split_off(data.others.len().min(settings.accounts_per_browser - 1));
@@ -166,7 +166,7 @@ impl Browser {
     /// When the record cannot be written.
     pub async fn switch(&mut self, services: &Services, session: SessionId) -> Result<(), Fault> {
         let mut data = self.data(services);
-        self.keep(services, services.config.session.absolute_lifetime)?;
+        self.keep(services, services.config.session.longest())?;
         data.put_first(session);
         self.renew(services, data).await
     }
@@ -182,7 +182,7 @@ impl Browser {
         if rest.is_empty() {
             return self.sign_out().await;
         }
-        self.keep(services, services.config.session.absolute_lifetime)?;
+        self.keep(services, services.config.session.longest())?;
         data.csrf = random::token(&*services.rng, 32);
         data.session = Some(rest.remove(0));
         data.others = rest;

@@ -54,6 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("x509_cert", &["crypto"]),
     ("reqwest", &["outgoing", "demo"]),
     ("lettre", &["outgoing::mail", "config::mail"]),
+    ("webauthn_rs", &["account"]),
     ("jsonschema", &["types::authorization_type"]),
 ];
 

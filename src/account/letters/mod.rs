@@ -58,6 +58,10 @@ pub enum Letter {
 pub enum Factors {
     Added,
     Removed,
+    PasskeyAdded,
+    PasskeyRemoved,
+    /// All, by an administrator.
+    AllRemoved,
     CodesReplaced,
     CodeUsed,
 }
@@ -67,6 +71,9 @@ impl Factors {
         match self {
             Self::Added => EventKind::FactorAdded,
             Self::Removed => EventKind::FactorRemoved,
+            Self::PasskeyAdded => EventKind::PasskeyAdded,
+            Self::PasskeyRemoved => EventKind::PasskeyRemoved,
+            Self::AllRemoved => EventKind::FactorRemoved,
             Self::CodesReplaced => EventKind::RecoveryCodesMade,
             Self::CodeUsed => EventKind::RecoveryCodeUsed,
         }

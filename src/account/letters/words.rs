@@ -118,6 +118,12 @@ impl Letter {
                 let (subject, said_of) = match what {
                     Factors::Added => ("An authenticator app was added", "asks for the code of an authenticator app"),
                     Factors::Removed => ("An authenticator app was removed", "has one authenticator app less"),
+                    Factors::PasskeyAdded => ("A passkey was added", "can be entered with another passkey"),
+                    Factors::PasskeyRemoved => ("A passkey was removed", "has one passkey less"),
+                    Factors::AllRemoved => (
+                        "Your second factors were removed",
+                        "has no authenticator app, no passkey and no recovery codes any more",
+                    ),
                     Factors::CodesReplaced => ("You have new recovery codes", "has other recovery codes"),
                     Factors::CodeUsed => ("A recovery code was used", "was entered with a recovery code"),
                 };

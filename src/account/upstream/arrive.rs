@@ -77,7 +77,7 @@ impl Accounts {
     ) -> Result<Option<SignIn>, Fault> {
         let proved = found.authentication.clone();
         let has_factors =
-            self.config.second_factor.policy == Policy::Required || !self.factors(user.id, now).await?.is_empty();
+            self.config.second_factor.policy == Policy::Required || self.store.has_factors(user.id).await?;
         let present = self.present(place, user.id, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_user(user.id).await? == Stored::Conflict

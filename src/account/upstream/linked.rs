@@ -6,7 +6,7 @@ use crate::account::Accounts;
 use crate::account::letters::Letter;
 use crate::crypto::random;
 use crate::store::{Stored, Tx};
-use crate::types::{Event, EventKind, Fault, Identity, IdentityId, Offer, OfferId, RequestId, Timestamp, User};
+use crate::types::{Event, EventKind, Fault, Identity, IdentityId, Offer, OfferId, RequestId, Timestamp, User, UserId};
 
 /// What came of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +105,7 @@ impl Accounts {
             return Ok(Unlinked::Gone);
         }
         let Some(provider) = tx.delete_identity(user.id, id).await? else { return Ok(Unlinked::Gone) };
-        // One that the configuration does not know any more lets nobody in.
-        let others = tx.providers_of(user.id).await?;
-        let is_known = |name: &String| self.config.upstream.0.contains_key(name);
-        if !tx.has_password(user.id).await? && !others.iter().any(is_known) {
+        if !self.can_come_in(&mut tx, user.id).await? {
             return Ok(Unlinked::Last);
         }
         self.tell_of_identity(&mut tx, user, (&provider, false), now).await?;
@@ -116,6 +113,16 @@ impl Accounts {
         tx.log(Event::new(user.id, EventKind::IdentityUnlinked, now).about(title)).await?;
         tx.commit().await?;
         Ok(Unlinked::Done)
+    }
+
+    /// Whether there is a way left for somebody to sign in.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(in crate::account) async fn can_come_in(&self, tx: &mut Tx, user: UserId) -> Result<bool, Fault> {
+        // A provider that the configuration does not know any more lets nobody in.
+        let is_known = |name: &String| self.config.upstream.0.contains_key(name);
+        Ok(tx.has_own_way_in(user).await? || tx.providers_of(user).await?.iter().any(is_known))
     }
 
     /// Tells its owner what became of it (ASVS 6.3.7).

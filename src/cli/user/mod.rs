@@ -48,7 +48,8 @@ pub enum Command {
     SetPassword(password::SetPassword),
     /// Send or print a link with which a user chooses a new password.
     ResetPassword(reset_password::ResetPassword),
-    /// Take away a user's second factor, and their recovery codes: for whoever has lost both. Make sure that it is them.
+    /// Take away a user's second factors: their authenticator apps, passkeys and recovery codes. For whoever has lost them
+    /// all. Make sure that it is them.
     RemoveSecondFactor(Named),
     /// Let another provider sign a user in no more. Nobody is asked whether they have another way in.
     Unlink {

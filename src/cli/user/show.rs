@@ -35,9 +35,11 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
         None => (admin.user(named).await?, None),
         Some(id) => known_to(admin, named, &id).await.map(|(user, subject)| (user, Some(subject)))?,
     };
+    let passkeys = admin.store.passkeys_of(user.id).await?.len();
     let identities = admin.store.identities_of(user.id).await?;
     if json {
         let mut document = document(&user);
+        document["passkeys"] = passkeys.into();
         if !identities.is_empty() {
             document["identities"] = identities.iter().map(identity).collect();
         }
@@ -53,6 +55,7 @@ pub async fn show(admin: &Admin, named: &str, client: Option<ClientId>, json: bo
         ("sub", subject.map(|subject| subject.to_string()).unwrap_or_default()),
         ("username", user.username.clone()),
         ("e-mail", user.email.as_ref().map(verified).unwrap_or_default()),
+        ("passkeys", passkeys.to_string()),
         ("groups", user.memberships.groups.join(", ")),
         ("roles by groups", user.memberships.roles.join(", ")),
         ("disabled", user.disabled_at.map_or_else(|| "no".into(), |at| format!("since {}", instant(at)))),

@@ -49,7 +49,8 @@ pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<
     }
     // ASVS 6.3.7
     if let (Some(writer), 1..) = (writer, removed) {
-        let letter = Letter::SecondFactor { account: user.username.clone(), what: Factors::Removed, at: admin.now() };
+        let letter =
+            Letter::SecondFactor { account: user.username.clone(), what: Factors::AllRemoved, at: admin.now() };
         writer.tell(&mut tx, &user, letter, admin.now()).await?;
     }
     tx.commit().await?;
@@ -57,7 +58,7 @@ pub async fn remove_second_factor(admin: &Admin, named: &str) -> anyhow::Result<
         return Ok(format!("{} has no second factor.\n", user.username));
     }
     Ok(format!(
-        "Removed the second factor of {}, and the recovery codes. They sign in by password alone.\n",
+        "Removed the second factor of {}: apps, passkeys and recovery codes. They sign in by password alone.\n",
         user.username
     ))
 }
@@ -85,9 +86,10 @@ pub async fn unlink(admin: &Admin, named: &str, provider: &str) -> anyhow::Resul
 pub async fn unlock(admin: &Admin, named: &str) -> anyhow::Result<String> {
     let user = admin.user(named).await?;
     let mac = admin.mac().await?;
+    let passkeys = admin.store.passkeys_of(user.id).await?;
     let mut tx = admin.store.begin().await?;
     let mut any = false;
-    for key in throttle::keys_of(&mac, &user) {
+    for key in throttle::keys_of(&mac, &user, &passkeys) {
         any |= tx.forget_attempts(&key).await?;
     }
     tx.commit().await?;

@@ -46,7 +46,7 @@ pub(super) async fn find(
     if let Some(step) = strength::missing(cx, validated, &session).await? {
         return Ok(Found::Missing(step));
     }
-    cx.store.use_session(&session, cx.config.session.idle_lifetime, cx.now);
+    cx.store.use_session(&session, cx.config.session.idle(session.remembered), cx.now);
     Ok(Found::Fresh(session))
 }
 

@@ -59,7 +59,10 @@ pub async fn show(
 }
 
 async fn view(services: &Services, event: Event, now: Timestamp) -> Result<EventView, Fault> {
-    let (icon, what) = words(event.kind);
+    let (icon, what) = match event.kind {
+        EventKind::SignedIn if !event.about.is_empty() => ("passkey", "Signed in with a passkey"),
+        kind => words(kind),
+    };
     let place = [event.device, event.address.map(|address| address.to_string())];
     Ok(EventView {
         icon,
@@ -94,6 +97,9 @@ fn words(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::ProfileChanged => ("person", "The profile was changed"),
         EventKind::FactorAdded => ("device", "A second factor was added"),
         EventKind::FactorRemoved => ("device", "A second factor was removed"),
+        EventKind::PasskeyAdded => ("passkey", "A passkey was added"),
+        EventKind::PasskeyRemoved => ("passkey", "A passkey was removed"),
+        EventKind::PasskeyCountedBack => ("warning", "A passkey was refused, for there may be a copy of it"),
         EventKind::RecoveryCodesMade => ("key", "New recovery codes were made"),
         EventKind::RecoveryCodeUsed => ("key", "A recovery code was used"),
         EventKind::IdentityLinked => ("openid", "An account elsewhere was linked"),

@@ -78,7 +78,9 @@ pub fn notice(done: &str) -> Option<&'static str> {
         "linked_elsewhere" => Some("Nothing was linked: it belongs to another account here."),
         "not_linked" => Some("Nothing was linked: you did not go on there."),
         "unlinked" => Some("It is unlinked. Nobody signs in with it any more."),
-        "only_way_in" => Some("Nothing was unlinked: it is your only way in. Choose a password first."),
+        "only_way_in" => {
+            Some("Nothing was unlinked: it is your only way in. Add a passkey or choose a password first.")
+        }
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 pub mod linked;
 mod links;
+pub mod passkeys;
 pub mod profile;
 mod qr;
 pub mod recovery;

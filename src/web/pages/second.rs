@@ -1,4 +1,5 @@
-//! `GET` and `POST /sign-in/second`: the second step of a sign-in, by a code; where there is no app yet, it is set up.
+//! `GET` and `POST /sign-in/second`: the second step of a sign-in, by a passkey or a code; where there is neither yet, an
+//! app is set up.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,11 +7,13 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::passkeys::{NOT_RIGHT, reply};
 use super::qr::Qr;
 use super::sign_in::{Next, arrive, place, wait_words};
 use super::{ClientView, Site, forged};
+use crate::account::ceremony::Ceremony;
 use crate::account::second_factor::SetUp;
-use crate::account::sign_in::{SecondAttempt, SecondStep};
+use crate::account::sign_in::{Awaited, SecondAttempt, SecondStep, Shown};
 use crate::oauth::authorize::Step;
 use crate::types::{Fault, Params, SignInId};
 use crate::web::browser::Browser;
@@ -28,14 +31,28 @@ type Page = Result<Response, PageError>;
 struct SecondPage {
     site: Site,
     csrf: String,
+    title: &'static str,
     sign_in: SignInId,
     request: Option<String>,
     next: Next,
     client: Option<ClientView>,
     username: String,
-    /// Where they have no app yet.
+    /// Where they have nothing yet.
     set_up: Option<SetUpView>,
+    has_app: bool,
+    /// The one to show; the one to add of whoever has nothing yet.
+    passkey: Option<Ceremony>,
+    shows_passkey: bool,
+    /// What is typed.
+    label: &'static str,
     error: Option<String>,
+    passkey_error: Option<String>,
+}
+
+/// What was wrong with what was shown.
+pub(super) struct Mistake {
+    pub of_passkey: bool,
+    pub words: String,
 }
 
 /// Recovery codes, shown this once, and where its reader goes on.
@@ -111,7 +128,10 @@ pub async fn answer(
     let id = browser.open_id(&services).await?;
     let place = place(&services, &browser, &id, (&headers, &peer));
     let known = place.known.clone();
-    let attempt = SecondAttempt { sign_in, code: params.get("code").unwrap_or_default(), place };
+    let reply = reply(&params);
+    let of_passkey = reply.is_some();
+    let shown = reply.map_or_else(|| Shown::Code(params.get("code").unwrap_or_default()), Shown::Passkey);
+    let attempt = SecondAttempt { sign_in, shown, place };
     match services.accounts.second_step(attempt, cx.now).await? {
         SecondStep::Done { session, recovery_codes } => {
             let to = arrive(&services, &mut browser, waiting.as_ref(), (&session, next)).await?;
@@ -123,20 +143,26 @@ pub async fn answer(
             Ok(known_browser::keep(&services, &known, session.user, response))
         }
         SecondStep::Wrong => {
-            let error = "That code is not right, or was used before. Wait for the next one and enter that.";
-            render(&services, &mut browser, (sign_in, waiting.as_ref(), next), Some(error.to_owned())).await
+            let words = if of_passkey {
+                NOT_RIGHT
+            } else {
+                "That code is not right, or was used before. Wait for the next one and enter that."
+            };
+            let mistake = Mistake { of_passkey, words: words.to_owned() };
+            render(&services, &mut browser, (sign_in, waiting.as_ref(), next), Some(mistake)).await
         }
         SecondStep::Throttled(at) => {
             let wait = at.since(cx.now);
             let page = (sign_in, waiting.as_ref(), next);
-            Ok(respond::throttled(render(&services, &mut browser, page, Some(wait_words(wait))).await?, wait))
+            let mistake = Mistake { of_passkey, words: wait_words(wait) };
+            Ok(respond::throttled(render(&services, &mut browser, page, Some(mistake)).await?, wait))
         }
         SecondStep::Gone => Ok(again(&services, waiting.as_ref(), next)),
     }
 }
 
 /// The password comes first again.
-fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response {
+pub(super) fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response {
     let page = match (waiting, next.field()) {
         (Some(waiting), _) => waiting.resume_at(),
         (None, Some((name, value))) => format!("/sign-in?{name}={value}"),
@@ -145,36 +171,54 @@ fn again(services: &Services, waiting: Option<&Waiting>, next: Next) -> Response
     respond::see_other(&services.path(&page))
 }
 
-async fn waiting(services: &Services, browser: &Browser, params: &Params) -> Result<Option<Waiting>, PageError> {
+pub(super) async fn waiting(
+    services: &Services,
+    browser: &Browser,
+    params: &Params,
+) -> Result<Option<Waiting>, PageError> {
     match params.get("request") {
         Some(_) => Ok(Some(Waiting::load(services, &services.context(), browser, params).await?)),
         None => Ok(None),
     }
 }
 
-async fn render(
+pub(super) async fn render(
     services: &Services,
     browser: &mut Browser,
     (sign_in, waiting, next): (SignInId, Option<&Waiting>, Next),
-    error: Option<String>,
+    mistake: Option<Mistake>,
 ) -> Page {
     let now = services.clock.now();
     let id = browser.open_id(services).await?;
-    let Some((user, set_up)) = services.accounts.waiting_sign_in(sign_in, &id, now).await? else {
+    let Some(awaited) = services.accounts.waiting_sign_in(sign_in, &id, now).await? else {
         return Ok(again(services, waiting, next));
     };
-    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let Awaited { user, set_up, has_app, passkey } = awaited;
+    let (title, label) = match (&set_up, has_app, &passkey) {
+        (Some(_), ..) => ("Set up an authenticator app", "Six digits"),
+        (None, true, None) => ("Enter your code", "Code"),
+        (None, true, Some(_)) => ("Show that it is you", "Code of your app"),
+        (None, false, _) => ("Show that it is you", "Recovery code"),
+    };
+    let (script, shows_passkey) = (passkey.is_some(), passkey.is_some() && set_up.is_none());
+    let status = if mistake.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = SecondPage {
         site: Site::of(services),
         csrf: browser.csrf(services).await?,
+        title,
         sign_in,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
         next,
         client: waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target)),
         username: user.username,
         set_up: set_up.as_ref().map(SetUpView::of).transpose()?,
-        error,
+        has_app,
+        passkey,
+        shows_passkey,
+        label,
+        error: mistake.as_ref().filter(|mistake| !mistake.of_passkey).map(|mistake| mistake.words.clone()),
+        passkey_error: mistake.filter(|mistake| mistake.of_passkey).map(|mistake| mistake.words),
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
-    Ok(respond::page(status, &page, &Policy { form_action, ..Policy::default() }))
+    Ok(respond::page(status, &page, &Policy { form_action, script, ..Policy::default() }))
 }

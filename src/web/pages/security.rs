@@ -10,7 +10,7 @@ use super::second::{CodesPage, SetUpView};
 use super::sign_in::{Next, prove};
 use super::words::ago;
 use super::{Site, forged};
-use crate::types::{Factor, FactorId, Params, Session, Timestamp, User};
+use crate::types::{Factor, FactorId, Params, Passkey, Session, Timestamp, User};
 use crate::web::browser::Browser;
 use crate::web::extract::{PageForm, PageQuery};
 use crate::web::respond::{self, PageError, Policy};
@@ -29,12 +29,16 @@ struct SecurityPage {
     /// Whether mail goes out, without which no address can be proved.
     mail: bool,
     notice: Option<&'static str>,
-    apps: Vec<AppView>,
+    /// Whether one can be added.
+    can_have_passkeys: bool,
+    passkeys: Vec<OwnView>,
+    apps: Vec<OwnView>,
     codes_left: i64,
     linked: Option<LinkedView>,
 }
 
-struct AppView {
+/// An app or a passkey of theirs.
+struct OwnView {
     id: String,
     name: String,
     added: String,
@@ -51,14 +55,18 @@ struct AddPage {
     error: Option<&'static str>,
 }
 
-impl AppView {
-    fn of(factor: &Factor, now: Timestamp) -> Self {
-        Self {
-            id: factor.id.to_string(),
-            name: factor.name.clone(),
-            added: ago(factor.created_at, now),
-            used: factor.used_at.map(|at| ago(at, now)),
-        }
+impl OwnView {
+    fn app(factor: &Factor, now: Timestamp) -> Self {
+        Self::of((factor.id, &factor.name), (factor.created_at, factor.used_at), now)
+    }
+
+    fn passkey(passkey: &Passkey, now: Timestamp) -> Self {
+        Self::of((passkey.id, &passkey.name), (passkey.created_at, passkey.used_at), now)
+    }
+
+    fn of((id, name): (FactorId, &str), (added, used): (Timestamp, Option<Timestamp>), now: Timestamp) -> Self {
+        let (added, used) = (ago(added, now), used.map(|at| ago(at, now)));
+        Self { id: id.to_string(), name: name.to_owned(), added, used }
     }
 }
 
@@ -68,11 +76,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
         return Ok(prove(&services, Next::Security));
     };
     let apps = services.accounts.factors(user.id, now).await?;
+    let passkeys = services.accounts.passkeys(user.id).await?;
     let page = SecurityPage {
         site: Site::of(&services),
         csrf: browser.csrf(&services).await?,
         codes_left: services.store.recovery_codes_left(user.id).await?,
-        apps: apps.iter().map(|factor| AppView::of(factor, now)).collect(),
+        can_have_passkeys: services.accounts.can_have_passkeys(),
+        passkeys: passkeys.iter().map(|passkey| OwnView::passkey(passkey, now)).collect(),
+        apps: apps.iter().map(|factor| OwnView::app(factor, now)).collect(),
         email: user.email.map(|email| (email, user.email_verified)),
         mail: services.config.mail.is_on(),
         linked: LinkedView::of(&services, user.id, now).await?,
@@ -82,7 +93,14 @@ pub async fn show(State(services): State<Shared>, mut browser: Browser, PageQuer
             Some("password") => Some("Your password is changed."),
             Some("added") => Some("The app is set up. You will be asked for its code when you sign in."),
             Some("removed") => Some("The app was removed. Its codes are worth nothing any more."),
-            Some("kept") => Some("Nothing was removed. Here everybody needs an app: add another one first."),
+            Some("passkey") => Some("The passkey was added. You can sign in with it from now on."),
+            Some("passkey-renamed") => Some("The passkey has another name."),
+            Some("passkey-removed") => {
+                Some("The passkey was removed. Your device may offer it still: remove it there, too.")
+            }
+            Some("kept") => {
+                Some("Nothing was removed. Here everybody needs an app or a passkey: add another one first.")
+            }
             done => done.and_then(linked::notice),
         },
     };

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use super::device::confirm_at;
 use super::words::at_least;
 use super::{ClientView, LinkView, Site, forged, second, upstream};
+use crate::account::ceremony::Ceremony;
 use crate::account::sign_in::{Attempt, Place, SignIn};
 use crate::config::sign_up::Who;
 use crate::oauth::Context;
@@ -38,6 +39,10 @@ struct SignInPage {
     username: String,
     locked_username: bool,
     error: Option<String>,
+    passkey: Option<Ceremony>,
+    passkey_error: Option<String>,
+    /// Whether staying signed in is wished for, where it can be.
+    remember: Option<bool>,
     /// Whether a forgotten password can be replaced by mail.
     recovery: bool,
     /// Whether everybody may make an account.
@@ -106,10 +111,11 @@ pub async fn answer(
         return waiting.deny(&services, &cx).await;
     }
     let id = browser.open_id(&services).await?;
+    let remembered = services.config.session.remembered_lifetime.is_some() && params.get("remember").is_some();
     let attempt = Attempt {
         login: params.get("username").unwrap_or_default(),
         password: params.get("password").unwrap_or_default().into(),
-        place: place(&services, &browser, &id, (&headers, &peer)),
+        place: Place { remembered, ..place(&services, &browser, &id, (&headers, &peer)) },
     };
     let known = attempt.place.known.clone();
     let next = Next::of(&params);
@@ -147,6 +153,7 @@ pub fn place<'a>(
         sessions: browser.sessions(),
         address: peer.address,
         known: known_browser::read(services, headers),
+        remembered: false,
     }
 }
 
@@ -252,14 +259,16 @@ pub fn prove(services: &Services, next: Next) -> Response {
 
 /// What the form shows besides itself.
 #[derive(Default)]
-struct Form {
-    username: String,
+pub(super) struct Form {
+    pub username: String,
     /// The person must prove again that they are this one.
-    locked: bool,
-    error: Option<String>,
-    next: Next,
-    notice: Option<&'static str>,
-    turned_back: Option<&'static str>,
+    pub locked: bool,
+    pub error: Option<String>,
+    pub passkey_error: Option<String>,
+    pub remember: bool,
+    pub next: Next,
+    pub notice: Option<&'static str>,
+    pub turned_back: Option<&'static str>,
 }
 
 /// A word from our own list, never text from the address.
@@ -283,16 +292,26 @@ async fn wrong(cx: &Context, browser: &Browser, waiting: Option<&Waiting>, param
     } else {
         "The user name or the password is not right. Check both and try again."
     };
-    Ok(Form { username, locked: again, error: Some(error.to_owned()), next: Next::of(params), ..Form::default() })
+    let (error, remember) = (Some(error.to_owned()), params.get("remember").is_some());
+    Ok(Form { username, locked: again, error, remember, next: Next::of(params), ..Form::default() })
 }
 
-async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
-    let status = if form.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+pub(super) async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Waiting>, form: Form) -> Page {
+    let csrf = browser.csrf(services).await?;
+    // By now it has one.
+    let id = browser.id().unwrap_or_default();
+    let passkey = services.accounts.ask_for_any_passkey(id, services.clock.now())?;
+    let script = passkey.is_some();
+    let status = if form.error.is_some() || form.passkey_error.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let mut client = waiting.map(|waiting| ClientView::of(&waiting.validated.client, &waiting.validated.target));
     let image = waiting.zip(client.as_mut()).and_then(|(waiting, client)| client.show_logo(&waiting.validated.client));
     let page = SignInPage {
         site: Site::of(services),
-        csrf: browser.csrf(services).await?,
+        csrf,
         request: waiting.map(|waiting| waiting.pending.id.to_string()),
         next: form.next,
         client,
@@ -300,6 +319,10 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         username: form.username,
         locked_username: form.locked,
         error: form.error,
+        passkey,
+        passkey_error: form.passkey_error,
+        // Whoever proves it again goes on as they were.
+        remember: services.config.session.remembered_lifetime.filter(|_| !form.locked).map(|_| form.remember),
         recovery: services.config.mail.is_on(),
         sign_up: services.config.sign_up.mode == Who::Open,
         notice: form.notice,
@@ -307,5 +330,5 @@ async fn render(services: &Services, browser: &mut Browser, waiting: Option<&Wai
         turned_back: form.turned_back,
     };
     let form_action = waiting.map(|waiting| waiting.validated.target.form_action());
-    Ok(respond::page(status, &page, &Policy { form_action, image, ..Policy::default() }))
+    Ok(respond::page(status, &page, &Policy { form_action, image, script, ..Policy::default() }))
 }

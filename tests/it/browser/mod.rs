@@ -4,6 +4,7 @@ mod accounts;
 mod demo;
 mod flow;
 mod pages;
+mod passkeys;
 mod profile;
 mod registration;
 mod second_factor;

@@ -40,8 +40,10 @@ fn a_user_lives_from_create_to_delete() {
         "disabled": false,
     });
     assert_eq!(created, expected);
+    let mut whole = expected.clone();
+    whole["passkeys"] = json!(0);
     for name in ["ada", "ADA", "ada@EXAMPLE.com", id] {
-        assert_eq!(place.json(&["user", "show", name]), expected, "{name}");
+        assert_eq!(place.json(&["user", "show", name]), whole, "{name}");
     }
     assert_eq!(place.json(&["user", "list"]), json!([expected]));
     assert!(place.ok(&["user", "list"]).ends_with(&format!("\n{id}  ada       Ada@example.com  Ada Lovelace\n")));
@@ -194,6 +196,18 @@ async fn a_second_factor_is_removed_by_an_administrator() {
     person.sets_up_an_app(&app).await;
     assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada"));
     assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
+
+    let mut device = crate::support::authenticator::Authenticator::at(&app);
+    person.adds_a_passkey(&mut device).await;
+    let show = ["user", "show", "ada"];
+    let shown = beside.ok(&show).await;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["passkeys", "1"])), "{shown}");
+    assert!(beside.ok(&remove).await.starts_with("Removed the second factor of ada: apps, passkeys"));
+    let shown = beside.ok(&show).await;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["passkeys", "0"])), "{shown}");
+    let other = app.person();
+    assert_eq!(other.shows(&other.get("/sign-in").await, &mut device).await.status, 422);
+    assert!(app.person().sign_in_to_account("ada").await.url.ends_with("/account"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,4 +225,18 @@ async fn an_administrator_lets_somebody_try_again_at_once() {
     assert_eq!(attempt(crate::support::app::PASSWORD).await, 429);
     assert!(beside.ok(&unlock).await.starts_with("Forgot the wrong attempts at ada"));
     assert_eq!(attempt(crate::support::app::PASSWORD).await, 200);
+
+    let mut device = crate::support::authenticator::Authenticator::at(&app);
+    person.adds_a_passkey(&mut device).await;
+    let attempt = async |forges: bool| {
+        let (person, mut device) =
+            (app.person(), crate::support::authenticator::Authenticator { forges, ..device.clone() });
+        person.shows(&person.get("/sign-in").await, &mut device).await.status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(attempt(true).await, 422);
+    }
+    assert_eq!(attempt(false).await, 429);
+    assert!(beside.ok(&unlock).await.starts_with("Forgot the wrong attempts at ada"));
+    assert_eq!(attempt(false).await, 200);
 }

@@ -44,7 +44,7 @@ async fn an_identity_comes_back_as_it_was_stored(app: TestApp) {
     assert_eq!(app.store.identities_of(ada).await.unwrap().len(), 2);
     assert_eq!(app.change(async |tx| tx.owner_of("google", "2").await).await, Some(ada));
     assert_eq!(app.change(async |tx| tx.providers_of(ada).await).await, ["google", "google"]);
-    assert!(app.change(async |tx| tx.has_password(ada).await).await);
+    assert!(app.change(async |tx| tx.has_own_way_in(ada).await).await);
     assert_eq!(app.change(async |tx| tx.delete_identities_at(ada, "github").await).await, 0);
     assert_eq!(app.change(async |tx| tx.delete_identities_at(ada, "google").await).await, 2);
     assert!(app.store.identities_of(ada).await.unwrap().is_empty());

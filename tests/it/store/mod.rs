@@ -11,6 +11,7 @@ mod identities;
 mod kept;
 mod links;
 mod outage;
+mod passkeys;
 mod processes;
 mod remembered;
 mod schema;

@@ -81,6 +81,7 @@ async fn a_sign_in_is_tried_five_times_and_finished_once(app: TestApp) {
     let ada = app.user("ada").await;
     let now = app.clock.now();
     let step = Step {
+        remembered: false,
         id: SignInId::new(random::uuid_v4(&SystemRandom::new())),
         browser: "browser".into(),
         user: ada,

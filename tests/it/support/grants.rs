@@ -22,6 +22,7 @@ pub fn session_of(app: &TestApp, user: UserId) -> Session {
     let now = app.clock.now();
     let hour = Duration::from_secs(3_600);
     Session {
+        remembered: false,
         id: SessionId::new(id()),
         user,
         authentication: Authentication::by_password(now),

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod assertion;
+pub mod authenticator;
 pub mod behind;
 pub mod browser;
 pub mod device;

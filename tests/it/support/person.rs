@@ -171,6 +171,21 @@ impl Page {
         start.map(|start| self.body[start..].split('"').next().unwrap_or_default().to_owned()).unwrap_or_default()
     }
 
+    /// What it says, without what is made anew for each page.
+    pub fn without_secrets(&self) -> String {
+        let options = self.attribute("data-options").unwrap_or_default();
+        let challenge = options.split("\"challenge\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let secrets = [self.hidden("csrf"), self.hidden("challenge"), challenge.unwrap_or_default().to_owned()];
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(self.body.clone(), |body, secret| body.replace(secret, "SECRET"))
+    }
+
+    /// The first attribute of this name.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        let value = self.body.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(unescape(value))
+    }
+
     pub fn asks_to_sign_in(&self) -> bool {
         self.url.contains("/sign-in") && self.body.contains("name=\"password\"")
     }

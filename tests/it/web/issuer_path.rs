@@ -1,5 +1,6 @@
 //! An issuer with a path: everything stands under it, and the metadata where each specification looks for it.
 
+use crate::support::authenticator::Authenticator;
 use crate::support::{Engine, Pkce, TestApp};
 
 async fn app(engine: Engine) -> TestApp {
@@ -46,6 +47,22 @@ async fn the_whole_flow_stays_under_the_path_of_the_issuer() {
         assert!(ours(&person.sign_out().await));
         assert!(!person.is_signed_in().await);
     }
+}
+
+#[tokio::test]
+async fn a_passkey_answers_at_the_origin_of_an_issuer_with_a_path() {
+    let app = app(Engine::Sqlite).await;
+    app.user("ada").await;
+    let person = app.person();
+    person.sign_in_to_account("ada").await;
+    let mut device = Authenticator::at(&app);
+    assert!(!device.origin.contains("/auth"));
+    assert_eq!(person.adds_a_passkey(&mut device).await.status, 200);
+    let other = app.person();
+    let page = other.get("/sign-in").await;
+    assert!(page.body.contains("action=\"/auth/eu/sign-in/passkey\""), "{}", page.body);
+    let page = other.shows(&page, &mut device).await;
+    assert!(page.url.ends_with("/auth/eu/account"), "{page:?}");
 }
 
 #[tokio::test]

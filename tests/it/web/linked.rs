@@ -154,7 +154,7 @@ async fn the_only_way_in_stays(engine: Engine) {
     let person = app.person();
     fake.comes(&app, &person, |_| {}).await;
     let page = person.unlinks(&person.get("/account/security").await).await;
-    assert!(page.url.ends_with("done=only_way_in") && page.body.contains("Choose a password first"), "{page:?}");
+    assert!(page.url.ends_with("done=only_way_in") && page.body.contains("it is your only way in"), "{page:?}");
     assert_eq!(app.count("identities").await, 1);
     // One of a provider that is no longer there is no way in.
     let user = app.store.users().await.unwrap().remove(0);

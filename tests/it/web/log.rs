@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::app::{Folder, PASSWORD, http_client};
+use crate::support::authenticator::Authenticator;
 use crate::support::process::Process;
 use crate::support::smtp::MailServer;
 use crate::support::{Answer, Person, Pkce};
@@ -199,4 +200,27 @@ async fn what_happened_is_recorded_once() {
     assert_eq!(recorded("client_authentication", "nobody-we-know"), 1, "{log}");
     assert_eq!(recorded("client_authentication", "robot"), 1, "{log}");
     assert_eq!(recorded("token_revoked", "robot"), 1, "{log}");
+}
+
+/// WebAuthn §6.1.1: a device that has counted less far than before may be a copy. Somebody should look into it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passkey_that_counts_back_is_recorded() {
+    let folder = Folder::new();
+    let (process, url) = Process::serve(&folder, &[], &[]).await;
+    run(&folder, &["user", "create", "--username", "ada", "--password-stdin"], PASSWORD);
+    let (person, mut device) = (Person::new(&url), Authenticator::of(&url));
+    person.sign_in_to_account("ada").await;
+    assert_eq!(person.adds_a_passkey(&mut device).await.status, 200);
+    let mut copy = device.clone();
+    for (device, counter, status) in [(&mut device, 9, 200), (&mut copy, 3, 422)] {
+        device.counter = counter;
+        let person = Person::new(&url);
+        assert_eq!(person.shows(&person.get("/sign-in").await, device).await.status, status);
+    }
+    process.terminate();
+    let (_, log) = process.ended().await;
+    let recorded = |words: &[&str]| log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert_eq!(recorded(&["audit", "passkey_added"]), 1, "{log}");
+    assert_eq!(recorded(&["audit", "passkey_counted_back"]), 1, "{log}");
+    assert_eq!(recorded(&["audit", "event=\"sign_in\"", "by=\"passkey\""]), 1, "{log}");
 }

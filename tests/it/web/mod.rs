@@ -15,6 +15,8 @@ mod linked;
 mod log;
 mod mail;
 mod memory;
+mod own_passkeys;
+pub mod passkeys;
 mod profile;
 mod recovery;
 mod registration;

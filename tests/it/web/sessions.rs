@@ -15,6 +15,7 @@ each_database!(
     a_session_ends_when_nobody_uses_it,
     using_the_account_page_is_use,
     a_session_ends_in_any_case,
+    whoever_asks_to_stay_signed_in_does,
     a_disabled_user_is_signed_out_at_once,
     a_new_password_ends_what_the_old_one_opened,
 );
@@ -135,4 +136,51 @@ async fn a_new_password_ends_what_the_old_one_opened(app: TestApp) {
     tx.commit().await.unwrap();
     assert!(!person.is_signed_in().await);
     app.introspect(tokens.access_token()).await.expect_inactive();
+}
+
+async fn whoever_asks_to_stay_signed_in_does(app: TestApp) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let app = app.another("[session]\nremembered_lifetime = \"90d\"\n").await;
+    app.user("ada").await;
+    let sign_in = async |password: &str, remember: &[(&str, &str)]| {
+        let person = app.person();
+        let page = person.get("/sign-in").await;
+        let csrf = page.hidden("csrf");
+        let fields = [&[("csrf", &*csrf), ("username", "ada"), ("password", password)][..], remember].concat();
+        let page = person.post("/sign-in", &fields).await;
+        (person, page)
+    };
+    let (forgotten, _) = sign_in(PASSWORD, &[]).await;
+    let (remembered, _) = sign_in(PASSWORD, &[("remember", "yes")]).await;
+    // What was wished for stays, when the password was wrong.
+    let (_, page) = sign_in("wrong", &[("remember", "yes")]).await;
+    assert!(page.body.contains("name=\"remember\" value=\"yes\" checked"), "{}", page.body);
+    app.clock.advance(2 * DAY);
+    assert!(!forgotten.is_signed_in().await && remembered.is_signed_in().await);
+    app.clock.advance(87 * DAY);
+    app.sweep().await;
+    assert!(remembered.is_signed_in().await);
+    // ASVS 7.3.2: not for ever, however often it is used.
+    app.clock.advance(DAY + Duration::from_secs(1));
+    assert!(!remembered.is_signed_in().await);
+
+    // A second step is remembered with the first.
+    let (person, _) = sign_in(PASSWORD, &[]).await;
+    let (telephone, _) = person.sets_up_an_app(&app).await;
+    app.clock.advance(crate::web::second_factor::STEP);
+    let (person, page) = sign_in(PASSWORD, &[("remember", "yes")]).await;
+    person.enter(&page, &telephone.code(&app)).await;
+    app.clock.advance(30 * DAY);
+    assert!(person.is_signed_in().await);
+    // Where nobody can ask, nothing is asked.
+    let off = app.another("").await;
+    off.user("ada").await;
+    let person = off.person();
+    let page = person.get("/sign-in").await;
+    assert!(!page.body.contains("remember"), "{}", page.body);
+    let csrf = page.hidden("csrf");
+    let fields = [("csrf", &*csrf), ("username", "ada"), ("password", PASSWORD), ("remember", "yes")];
+    person.post("/sign-in", &fields).await;
+    off.clock.advance(2 * DAY);
+    assert!(!person.is_signed_in().await);
 }
