@@ -10,7 +10,6 @@ use super::password::PasswordProblem;
 use super::sign_in::{Place, SignIn};
 use super::wishes::{self, Wish};
 use super::{Accounts, names};
-use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Digest, random};
 use crate::outgoing::mail;
 use crate::store::{Message, Purpose, Stored};
@@ -157,7 +156,7 @@ impl Accounts {
             return Ok(SignedUp::Taken);
         }
         let proved = Authentication::by_password(now);
-        let signed_in = if self.config.second_factor.policy == Policy::Required {
+        let signed_in = if self.config.second_factor.is_required_of(&user) {
             let step = self.step(user.id, proved, new.place.browser, now);
             tx.create_sign_in(&step).await?;
             SignIn::Second(step.id)

@@ -7,7 +7,6 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Accounts;
 use super::letters::{Factors, Letter};
 use super::totp::{Seed, base32, grouped};
-use crate::config::second_factor::Policy;
 use crate::crypto::{Random, random, sha256};
 use crate::store::{Stored, Tx};
 use crate::types::authentication::Method;
@@ -136,7 +135,7 @@ impl Accounts {
             return Ok(false);
         }
         if tx.count_factors(user).await? == 0 {
-            if self.config.second_factor.policy == Policy::Required {
+            if owner.as_ref().is_some_and(|owner| self.config.second_factor.is_required_of(owner)) {
                 return Ok(false);
             }
             tx.replace_recovery_codes(user, &[], now).await?;

@@ -10,7 +10,6 @@ use super::ceremony::{Ceremony, Reply};
 use super::letters::Letter;
 use super::second_factor::SetUp;
 use super::throttle::{Admission, Guess, KnownBrowser};
-use crate::config::second_factor::Policy;
 use crate::crypto::{Busy, Verdict, random};
 use crate::store::{Ending, Stored, Tx};
 use crate::types::{
@@ -154,7 +153,7 @@ impl Accounts {
     /// sign-in waits for its second step. `Wrong` when the password was changed, or its user disabled, meanwhile.
     async fn first_step(&self, user: &User, proof: Proof, place: &Place<'_>, now: Timestamp) -> Result<SignIn, Fault> {
         let proved = Authentication::by_password(now);
-        let is_asked = self.config.second_factor.policy == Policy::Required || self.store.has_factors(user.id).await?;
+        let is_asked = self.config.second_factor.is_required_of(user) || self.store.has_factors(user.id).await?;
         let present = self.present(place, user.id, now).await?;
         let mut tx = self.store.begin().await?;
         if tx.confirm_password(user.id, &proof.hash, &proof.kept).await? == Stored::Conflict {

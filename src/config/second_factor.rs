@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::section::{Found, Section};
+use crate::types::{GroupName, User};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -18,6 +19,16 @@ pub enum Policy {
 #[serde(default, deny_unknown_fields)]
 pub struct SecondFactor {
     pub policy: Policy,
+    /// Whoever is in one of these groups has to, whatever the policy is for others.
+    pub groups: Vec<GroupName>,
+}
+
+impl SecondFactor {
+    /// Whether somebody has to, wherever they go.
+    pub fn is_required_of(&self, user: &User) -> bool {
+        let is_member = |group: &GroupName| user.memberships.groups.iter().any(|own| own == group.as_str());
+        self.policy == Policy::Required || self.groups.iter().any(is_member)
+    }
 }
 
 impl Section for SecondFactor {

@@ -70,8 +70,12 @@ pub fn of_claim(essential: bool, values: Option<&[Value]>) -> Result<Strength, O
 
 /// What a person who is signed in must show besides, if anything.
 pub(super) async fn missing(cx: &Context, validated: &Validated, session: &Session) -> Result<Option<Step>, Fault> {
-    let (strength, quiet) = (validated.request.strength, validated.request.prompt.none);
-    if strength == Strength::Any || session.authentication.has_two_factors() {
+    if session.authentication.has_two_factors() {
+        return Ok(None);
+    }
+    let quiet = validated.request.prompt.none;
+    let strength = if is_required(cx, session).await? { Strength::Demanded } else { validated.request.strength };
+    if strength == Strength::Any {
         return Ok(None);
     }
     let need = || Step::NeedSecondFactor(Box::new(session.clone()));
@@ -86,6 +90,15 @@ pub(super) async fn missing(cx: &Context, validated: &Validated, session: &Sessi
         _ if quiet || !cx.store.has_factors(session.user).await? => None,
         _ => Some(need()),
     })
+}
+
+/// Whether one of their groups demands it: of whoever was put into it since they signed in, too.
+async fn is_required(cx: &Context, session: &Session) -> Result<bool, Fault> {
+    let settings = &cx.config.second_factor;
+    if settings.groups.is_empty() {
+        return Ok(false);
+    }
+    Ok(cx.store.user(session.user).await?.is_some_and(|user| settings.is_required_of(&user)))
 }
 
 #[cfg(test)]

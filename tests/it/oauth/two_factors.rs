@@ -1,10 +1,11 @@
 //! Applications that want two factors: `acr_values`, `acr` of the claims parameter, and what is registered of a client.
 
-use grantor::types::Clock as _;
+use grantor::types::{Clock as _, Group};
 use serde_json::{Value, json};
 
 use super::authorize::refused_at_the_client;
 use crate::each_database;
+use crate::store::transitions::within;
 use crate::support::app::PASSWORD;
 use crate::support::party::decode;
 use crate::support::{Page, Party, Person, Pkce, TestApp, Tokens};
@@ -17,6 +18,7 @@ each_database!(
     a_client_may_demand_two_factors_or_have_them_as_its_default,
     an_essential_acr_is_demanded,
     whoever_turns_away_is_not_asked_again,
+    who_is_in_a_group_that_demands_it_proves_two_factors,
 );
 
 fn is_asked(page: &Page) -> bool {
@@ -153,4 +155,44 @@ async fn whoever_turns_away_is_not_asked_again(app: TestApp) {
     person.post("/sign-in/second", &fields).await.expect_redirect_error("access_denied");
     // The request was answered by that.
     person.enter(&page, &telephone.code(&app)).await.expect_error_page(400);
+}
+
+async fn who_is_in_a_group_that_demands_it_proves_two_factors(app: TestApp) {
+    let app = app.another("[second_factor]\ngroups = [\"admins\"]\n").await;
+    let (ada, now) = (app.user("ada").await, app.clock.now());
+    app.user("bob").await;
+    let rp = app.client("web").create().await;
+    let group = Group {
+        name: "admins".parse().expect("a name"),
+        description: None,
+        roles: Vec::new(),
+        created_at: now,
+        updated_at: now,
+    };
+    within(&app.store, async |tx| tx.insert_group(&group).await).await;
+    let (person, pkce) = (app.person(), Pkce::new());
+    rp.sign_in_with(&person, "ada", &[]).await;
+    // Who is put into it while they are signed in shows it at the next request.
+    within(&app.store, async |tx| tx.join_group(&group.name, ada, now).await).await;
+    let quiet = rp.authorize(&person, &pkce, &[("prompt", "none")]).await;
+    quiet.expect_redirect_error("unmet_authentication_requirements");
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    assert!(page.url.contains("/sign-in/second"), "{page:?}");
+    // And at the next sign-in, before they are let in.
+    let other = app.person();
+    let page = rp.authorize(&other, &pkce, &[]).await;
+    let page = other.sign_in(&page, "ada", PASSWORD).await;
+    assert!(page.url.contains("/sign-in/second") && !other.is_signed_in().await, "{page:?}");
+    // Nobody else is asked.
+    rp.sign_in("bob").await;
+    // The last one stays where it is.
+    let (telephone, _) = person.sets_up_an_app(&app).await;
+    app.clock.advance(STEP);
+    let page = rp.authorize(&person, &pkce, &[]).await;
+    person.enter(&page, &telephone.code(&app)).await;
+    let page = person.get("/account/security").await;
+    let fields = [("csrf", page.hidden("csrf")), ("app", page.hidden("app"))];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let page = person.post("/account/security/app/remove", &fields).await;
+    assert!(page.body.contains("Nothing was removed."), "{}", page.body);
 }
